@@ -1,0 +1,1 @@
+"""The bridge to music software: files, effects, presets, live audio and OSC."""

@@ -1,0 +1,1 @@
+"""The sub-commands of `soundlasso`, one file each; `bridge.cli` puts them together."""

@@ -1,0 +1,1 @@
+"""The OSC server: a DAW names sounds, soundlasso answers."""

@@ -1,0 +1,38 @@
+"""The errors that soundlasso raises on purpose, drawn once.
+
+* SoundlassoError
+  x QueryError (ValueError): a text that cannot be a query
+  x AudioError (ValueError): samples that cannot be processed (NaN, wrong shape, wrong rate)
+    + AudioFileError: a file that cannot be read or written whole
+  x ModelError (RuntimeError): weights that are missing, damaged or for another network
+    + UnknownModelError (LookupError): a name that is not in the catalogue
+  x Cancelled: the caller asked to stop
+"""
+
+
+class SoundlassoError(Exception):
+    """Base of all errors that soundlasso raises on purpose."""
+
+
+class QueryError(SoundlassoError, ValueError):
+    """A text that cannot be a query."""
+
+
+class AudioError(SoundlassoError, ValueError):
+    """Samples that cannot be processed; the text says which and why."""
+
+
+class AudioFileError(AudioError):
+    """A file that cannot be read or written whole."""
+
+
+class ModelError(SoundlassoError, RuntimeError):
+    """Weights that are missing, damaged or made for another network."""
+
+
+class UnknownModelError(ModelError, LookupError):
+    """A model name that is not in the catalogue."""
+
+
+class Cancelled(SoundlassoError):
+    """The caller asked to stop; nothing half-done was left behind."""

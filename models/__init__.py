@@ -1,0 +1,1 @@
+"""Networks that turn a mixture and a text into stems, and what loads and streams them."""
