@@ -1,0 +1,81 @@
+"""Warped bands: 256 instead of 2049 bins, fine where pitch is, about 36 to the octave above.
+
+The lowest 53 bins of a 4096-point transform at 44.1 kHz (to 570 Hz) stay single, the rest share bands
+of geometric width.  A spectrum at another rate is taken with a transform of the same duration
+(`soundlasso.dsp.stft.host_hop`), so its bin k lies at the same frequency; bins that a low rate lacks
+are silent, bins above 22 kHz follow the highest band.
+"""
+
+import functools
+
+import numpy as np
+import torch
+
+N_FFT = 4096
+N_BINS = N_FFT // 2 + 1
+N_BANDS = 256
+N_SINGLE = 53
+MAGNITUDE_FLOOR = 1e-4
+
+
+@functools.cache
+def band_edges() -> np.ndarray:
+    """Return the first bin of each band, and the end.
+
+    Shape: (257,), integers, strictly rising from 0 to 2049.
+    """
+    wide = N_BANDS - N_SINGLE
+    ratio = (N_BINS / N_SINGLE) ** (1 / wide)
+    edges = np.concatenate([np.arange(N_SINGLE), N_SINGLE * ratio ** np.arange(wide + 1)])
+    edges = np.round(edges).astype(int)
+    for i in range(1, len(edges)):  # at least one bin each
+        edges[i] = max(edges[i], edges[i - 1] + 1)
+    edges = np.minimum(edges, N_BINS - (N_BANDS - np.arange(N_BANDS + 1)))
+    edges[-1] = N_BINS
+    return edges
+
+
+class BandMap:
+    """Bins to bands, and band gains back to bins, for spectra of `n_bins` bins.
+
+    `power_to_bands` sums power; `gains_to_bins` interpolates between band centres.
+    """
+
+    def __init__(self, n_bins: int, device: torch.device | str = "cpu") -> None:
+        self.n_bins = n_bins
+        edges = band_edges()
+        heard = min(n_bins, N_BINS)
+        owner = np.searchsorted(edges, np.arange(heard), side="right") - 1
+        sums = np.zeros((n_bins, N_BANDS), np.float32)
+        sums[np.arange(heard), owner] = 1
+        self._sums = torch.from_numpy(sums).to(device)
+
+        centres = (edges[:-1] + edges[1:] - 1) / 2
+        bins = np.arange(n_bins)
+        below = np.clip(np.searchsorted(centres, bins, side="right") - 1, 0, N_BANDS - 2)
+        share = np.clip((bins - centres[below]) / (centres[below + 1] - centres[below]), 0, 1)
+        self._below = torch.from_numpy(below).to(device)
+        self._share = torch.from_numpy(share.astype(np.float32)).to(device)
+
+    def power_to_bands(self, power: torch.Tensor) -> torch.Tensor:
+        """Sum the power of each band's bins.
+
+        Shape: (..., n_bins) -> (..., 256).
+        """
+        return power @ self._sums
+
+    def gains_to_bins(self, gains: torch.Tensor) -> torch.Tensor:
+        """Interpolate a gain per band to a gain per bin.
+
+        Shape: (..., 256) -> (..., n_bins).
+        """
+        low = gains.index_select(-1, self._below)
+        return torch.lerp(low, gains.index_select(-1, self._below + 1), self._share)
+
+
+def log_magnitude(band_power: torch.Tensor) -> torch.Tensor:
+    """Return what lariat hears: log10 of each band's magnitude, floored at -80 dB of the level of 1.
+
+    Shape: (..., 256) -> (..., 256), from -4 up.
+    """
+    return torch.log10(torch.sqrt(band_power + 1e-12) + MAGNITUDE_FLOOR)
