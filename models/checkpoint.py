@@ -48,7 +48,7 @@ def load_safetensors(path: Path | str) -> dict[str, Tensor]:
     named = _NAMED.search(path.name)
     if named is None:
         raise ModelError(
-            f"weights {path.name!r} carry no hash in their name; expected a name like 'lariat-0123abcd.safetensors'"
+            f"weights {path.name!r} carry no hash in their name; expected 'lariat-0123abcd.safetensors' or so"
         )
     content = _read(path)
     found = hashlib.sha256(content).hexdigest()[:HASH_DIGITS]
