@@ -1,3 +1,42 @@
-"""soundlasso: name a sound, get its stem."""
+"""soundlasso: name a sound, get its stem.
+
+    import soundlasso
+    drums = soundlasso.separate(audio, 44100, "drums")
+
+* `separate`: arrays in, stems out
+* `SeparationStream`: the same, block by block
+* `load_model`, `Separator`: a model by name
+
+Everything else is a module: `soundlasso.bridge` (files, effects, live, OSC), `soundlasso.models`,
+`soundlasso.dsp`.  Importing soundlasso loads no torch; the first use of a name does.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from soundlasso.models.offline import separate
+    from soundlasso.models.separator import Separator, load_model
+    from soundlasso.models.stream import SeparationStream
 
 __version__ = "0.1.0"
+__all__ = ["SeparationStream", "Separator", "load_model", "separate"]
+
+_HOMES = {
+    "SeparationStream": "soundlasso.models.stream",
+    "Separator": "soundlasso.models.separator",
+    "load_model": "soundlasso.models.separator",
+    "separate": "soundlasso.models.offline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'soundlasso' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

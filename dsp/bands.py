@@ -9,6 +9,7 @@ are silent, bins above 22 kHz follow the highest band.
 import functools
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 N_FFT = 4096
@@ -19,15 +20,15 @@ MAGNITUDE_FLOOR = 1e-4
 
 
 @functools.cache
-def band_edges() -> np.ndarray:
+def band_edges() -> npt.NDArray[np.intp]:
     """Return the first bin of each band, and the end.
 
     Shape: (257,), integers, strictly rising from 0 to 2049.
     """
     wide = N_BANDS - N_SINGLE
     ratio = (N_BINS / N_SINGLE) ** (1 / wide)
-    edges = np.concatenate([np.arange(N_SINGLE), N_SINGLE * ratio ** np.arange(wide + 1)])
-    edges = np.round(edges).astype(int)
+    places = np.concatenate([np.arange(N_SINGLE), N_SINGLE * ratio ** np.arange(wide + 1)])
+    edges: npt.NDArray[np.intp] = np.round(places).astype(np.intp)
     for i in range(1, len(edges)):  # at least one bin each
         edges[i] = max(edges[i], edges[i - 1] + 1)
     edges = np.minimum(edges, N_BINS - (N_BANDS - np.arange(N_BANDS + 1)))

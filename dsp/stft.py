@@ -36,14 +36,15 @@ class Hann:
 
         Shape: (..., n_fft - hop + T * hop) -> (..., T, bins), complex.
         """
-        return torch.fft.rfft(samples.unfold(-1, self.n_fft, self.hop_length) * self.window)
+        spectra: torch.Tensor = torch.fft.rfft(samples.unfold(-1, self.n_fft, self.hop_length) * self.window)
+        return spectra
 
     def frames(self, spectra: torch.Tensor) -> torch.Tensor:
         """Transform spectra to windowed frames, ready to be added up.
 
         Shape: (..., T, bins) -> (..., T, n_fft).
         """
-        frames = torch.fft.irfft(spectra, n=self.n_fft)
+        frames: torch.Tensor = torch.fft.irfft(spectra, n=self.n_fft)
         return frames.mul_(self.window / _WINDOW_POWER)
 
     def overlap_add(self, frames: torch.Tensor) -> torch.Tensor:

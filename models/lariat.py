@@ -14,13 +14,16 @@ Shapes: B batch, T frames, F = 256 bands, Q queries, D maps, d width of the bott
 
 import dataclasses
 import math
-from typing import Any, NamedTuple
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from soundlasso.dsp.bands import N_BANDS
+from soundlasso.dsp.errors import ModelError
 
 TEXT_SIZE = 384
 _CENTRE = 1.5  # log10 magnitudes lie around -1.5
@@ -37,6 +40,28 @@ class LariatConfig:
     n_scans: int = 3
     query_hidden: int = 256
     presence: bool = False
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """Read the configuration off the shapes of a network's tensors; the reverse of building it.
+
+        Raises
+        ------
+        ModelError
+            If the tensors are not lariat's.
+        """
+        count = sum(bool(re.fullmatch(r"down\.\d+\.conv\.weight", name)) for name in tensors)
+        try:
+            return cls(
+                channels=tuple(len(tensors[f"down.{i}.conv.weight"]) for i in range(count)),
+                n_maps=len(tensors["maps_up.bias"]),
+                bottom=len(tensors["squeeze.bias"]),
+                n_scans=sum(name.endswith("gates.bias") for name in tensors),
+                query_hidden=len(tensors["query_weights.0.bias"]),
+                presence="query_presence.0.bias" in tensors,
+            )
+        except KeyError as missing:
+            raise ModelError(f"these are not lariat's weights: the tensor {missing} is not there") from None
 
     @property
     def narrow(self) -> int:
@@ -88,7 +113,7 @@ class Scan(nn.Module):
         """Shape: (T, B, d) -> (T, B, d)."""
         forget, value, gate = self.gates(self.norm(x)).chunk(3, -1)
         keep = torch.sigmoid(forget)
-        states: Tensor = _ScanFunction.apply(keep, (1 - keep) * value, torch.zeros_like(x[0]))  # type: ignore[assignment]
+        states: Tensor = _ScanFunction.apply(keep, (1 - keep) * value, torch.zeros_like(x[0]))  # type: ignore[no-untyped-call]
         rest: Tensor = self.out(states * functional.silu(gate))
         return x + rest
 
@@ -213,6 +238,30 @@ class Lariat(nn.Module):
         return deep
 
 
+def build(tensors: Mapping[str, Tensor], device: torch.device | str = "cpu") -> Lariat:
+    """Build the network that `tensors` are the weights of, strictly by name.
+
+    Raises
+    ------
+    ModelError
+        If a tensor is missing, unknown or of another shape.
+    """
+    with torch.device("meta"):
+        network = Lariat(LariatConfig.of(tensors))
+    network.register_buffer("position", torch.linspace(-1, 1, N_BANDS), persistent=False)
+    wanted = {name for name in network.state_dict() if not name.endswith("num_batches_tracked")}
+    if wrong := sorted(wanted ^ {name for name in tensors if not name.endswith("num_batches_tracked")}):
+        raise ModelError(
+            f"these weights do not fit lariat: missing or unknown tensors {', '.join(wrong[:5])}"
+        )
+    counters = {name: torch.tensor(0) for name in network.state_dict() if name not in wanted}
+    try:
+        network.load_state_dict({**counters, **tensors}, assign=True)
+    except RuntimeError as error:
+        raise ModelError(f"these weights do not fit lariat: {error}") from None
+    return network.to(device).eval().requires_grad_(False)
+
+
 # ---------------------------------------------------------------- folded, step by step
 
 
@@ -285,6 +334,7 @@ class LariatStep:
         network = network.eval()
         self.config = network.config
         self._position = network.get_buffer("position")
+        self.device = self._position.device
         self._down = [_fold_conv(m.conv, m.norm) for m in network.down]  # type: ignore[arg-type]
         self._encode = [_fold_conv(m.conv, m.norm) for m in network.encode]  # type: ignore[arg-type]
         self._up = [_fold_double(m) for m in network.up]  # type: ignore[arg-type]
@@ -324,7 +374,6 @@ class LariatStep:
     @torch.inference_mode()
     def step(self, features: Tensor, state: State | None) -> tuple[Heard, State]:
         """Hear the next frames; None starts.  Shape: (B, T, F)."""
-        n_batch, n_frames, _ = features.shape
         past = list(state.past) if state else [None] * (len(self._encode) + len(self._decode))
         fresh: list[Tensor] = []
 

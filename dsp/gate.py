@@ -1,0 +1,105 @@
+"""A presence gate: a stem is silent unless its sound is there.
+
+Three steps for every frame: smooth the evidence to a *presence* from 0 to 1, decide with hysteresis
+and a hold whether the gate is open, and move its gain there in a few frames, so that nothing clicks.
+"""
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+from scipy.signal import lfilter
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class GateSettings:
+    """Where the gate opens and closes, and how fast.
+
+    Between `close_below` and `open_above` it stays as it is; it also stays open for `hold_s` after
+    the presence has fallen.
+    """
+
+    open_above: float = 0.5
+    close_below: float = 0.35
+    smooth_s: float = 0.25
+    hold_s: float = 0.35
+    attack_s: float = 0.03
+    release_s: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Check the order of the thresholds and the signs of the times."""
+        if not 0 <= self.close_below <= self.open_above <= 1:
+            raise ValueError(
+                f"thresholds must satisfy 0 <= close_below <= open_above <= 1, "
+                f"not close_below={self.close_below!r}, open_above={self.open_above!r}"
+            )
+        for name in ("smooth_s", "hold_s", "attack_s", "release_s"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)!r}")
+
+
+class PresenceGate:
+    """Gate several queries side by side, any number of frames at a time.
+
+    Evidence comes as two sums a frame, what speaks for the sound and how much was heard of it, so
+    that loud frames count for more and silent ones for nothing.
+
+    Shape: process (queries, T), (queries, T) -> gains (queries, T), 0 to 1.
+    """
+
+    def __init__(self, queries: int, frame_rate: float, settings: GateSettings | None = None) -> None:
+        self.settings = settings or GateSettings()
+        self.frame_rate = frame_rate
+        self._hold_frames = round(self.settings.hold_s * frame_rate)
+        self._rise = 1 / max(1.0, self.settings.attack_s * frame_rate)
+        self._fall = 1 / max(1.0, self.settings.release_s * frame_rate)
+        self._memory = float(np.exp(-1 / max(1e-9, self.settings.smooth_s * frame_rate)))
+        self.queries = queries
+        self.reset()
+
+    def reset(self) -> None:
+        """Close all gates and forget all evidence."""
+        self._sums = np.zeros((2, self.queries))
+        self._held = np.zeros(self.queries, int)
+        self._gain = np.zeros(self.queries)
+        self.presence = np.zeros(self.queries)
+
+    def resize(self, queries: int) -> None:
+        """Keep the first `queries` gates; new ones start closed."""
+        old, kept = self, min(queries, self.queries)
+        sums, held, gain, presence = old._sums, old._held, old._gain, old.presence
+        self.queries = queries
+        self.reset()
+        self._sums[:, :kept], self._held[:kept] = sums[:, :kept], held[:kept]
+        self._gain[:kept], self.presence[:kept] = gain[:kept], presence[:kept]
+
+    def process(self, speaking_for: Floats, heard: Floats) -> Floats:
+        """Take each frame's evidence; return each frame's gain."""
+        presences = self._smooth(speaking_for, heard)
+        gains = np.empty_like(presences)
+        for t in range(presences.shape[1]):
+            gains[:, t] = self._step(presences[:, t])
+        if presences.shape[1]:
+            self.presence = presences[:, -1].copy()
+        return gains
+
+    def _smooth(self, speaking_for: Floats, heard: Floats) -> Floats:
+        both = np.stack([speaking_for, heard])
+        if both.shape[-1] == 0:
+            return np.zeros_like(speaking_for)
+        start = self._memory * self._sums[..., None]
+        smooth, _ = lfilter([1 - self._memory], [1, -self._memory], both, axis=-1, zi=start)
+        self._sums = smooth[..., -1].copy()
+        presence: Floats = np.clip(smooth[0] / np.maximum(smooth[1], 1e-30), 0, 1)
+        return presence
+
+    def _step(self, presence: Floats) -> Floats:
+        settings = self.settings
+        was_open = self._held > 0
+        stays = presence >= np.where(was_open, settings.close_below, settings.open_above)
+        self._held = np.where(stays, self._hold_frames + 1, np.maximum(self._held - 1, 0))
+        target = (self._held > 0).astype(float)
+        self._gain = np.clip(target, self._gain - self._fall, self._gain + self._rise)
+        return self._gain

@@ -1,0 +1,130 @@
+"""The engine of lariat: frame by frame, at the host's own rate.
+
+lariat hears magnitudes in bands only, so the host's signal is never resampled: a transform of the
+same duration gives the same bands at any rate, and the gains go straight onto the host's spectrum.
+The signal path is one transform there and back, exact to rounding, at every rate and bandwidth.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from soundlasso.dsp.bands import N_BINS, N_FFT, BandMap, log_magnitude
+from soundlasso.dsp.gate import PresenceGate
+from soundlasso.dsp.level import RunningLevel
+from soundlasso.dsp.masks import compete
+from soundlasso.dsp.stft import FrameReader, FrameWriter, Hann, host_hop
+from soundlasso.models.engine import Asked, Audio
+from soundlasso.models.lariat import Heard, LariatStep, Query, State
+
+MODEL_RATE = 44100
+MODEL_HOP = N_FFT // 4
+HEARD_LEVEL = 0.03  # RMS of a bin's magnitude at the running level, as in training
+_FRAMES_AT_ONCE = 32  # small enough for the caches, large enough for the matrix products
+_HANN_POWER = 3 / 8  # mean of the squared window
+
+
+class FrameEngine:
+    """One mixture through lariat, any number of queries.
+
+    `stereo="linked"` hears all channels as one (the mean power of a bin over the channels, in which
+    nothing cancels) and puts one mask on all; `"independent"` hears each channel alone.
+    """
+
+    def __init__(self, network: LariatStep, sample_rate: float, channels: int, stereo: str) -> None:
+        self._network, self._channels, self._stereo = network, channels, stereo
+        device = network.device
+        self._hann = Hann(host_hop(sample_rate, MODEL_RATE, MODEL_HOP), device)
+        self._bands = BandMap(self._hann.n_bins, device)
+        self.hop_samples = self._hann.hop_length
+        self.latency_samples = self._hann.n_fft - 1
+        frame_rate = sample_rate / self.hop_samples
+        self._reader = FrameReader(self._hann, channels)
+        self._level = RunningLevel(frame_rate)
+        self._gate = PresenceGate(0, frame_rate)
+        self._writer = FrameWriter(self._hann, (0, channels))
+        self._asked: Asked | None = None
+        self._ready: Tensor
+        self.reset()
+
+    @property
+    def presence(self) -> npt.NDArray[np.float64]:
+        """How surely each sound is there now.  Shape: (queries,), 0 to 1."""
+        return self._gate.presence.copy()
+
+    def ask(self, asked: Asked) -> None:
+        """Give other stems from the next frame on; overlapping frames cross-fade."""
+        self._query: Query = self._network.ask(torch.cat([asked.queries, asked.avoid]))
+        self._asked = asked
+        count = len(asked.queries)
+        if count != self._gate.queries:
+            self._gate.resize(count)
+            self._writer.resize(count)
+            fresh = self._ready.new_zeros(max(0, count - len(self._ready)), *self._ready.shape[1:])
+            self._ready = torch.cat([self._ready[:count], fresh])
+
+    def reset(self) -> None:
+        """Be as new, but remember what was asked."""
+        for part in (self._reader, self._level, self._gate, self._writer):
+            part.reset()
+        self._state: State | None = None
+        # Samples come out a hop at a time; up to hop - 1 of them may be asked for before.
+        shape = (self._gate.queries, self._channels, self.hop_samples - 1)
+        self._ready = torch.zeros(shape, device=self._hann.window.device)
+
+    @torch.inference_mode()
+    def process(self, block: Audio) -> Audio:
+        """Shape: (channels, n) -> (queries, channels, n)."""
+        samples = torch.from_numpy(np.array(block, np.float32, order="C")).to(self._hann.window.device)
+        done = [self._ready]
+        for part in torch.split(samples, _FRAMES_AT_ONCE * self.hop_samples, -1):
+            spectra = self._reader.process(part)
+            if spectra.shape[1]:
+                done.append(self._writer.process(self._separate(spectra)))
+        ready = torch.cat(done, -1) if len(done) > 1 else done[0]
+        n = samples.shape[-1]
+        self._ready = ready[..., n:].clone()
+        return ready[..., :n].cpu().numpy()
+
+    def _separate(self, spectra: Tensor) -> Tensor:
+        """Shape: (C, T, bins) -> (Q, C, T, bins)."""
+        power = self._bands.power_to_bands(self._heard_power(spectra))  # (B, T, F)
+        heard, self._state = self._network.step(self._features(power), self._state)
+        return spectra * self._bands.gains_to_bins(self._gains(heard, power))
+
+    def _heard_power(self, spectra: Tensor) -> Tensor:
+        power = spectra.real.square() + spectra.imag.square()
+        power = power * (N_FFT / self._hann.n_fft) ** 2
+        return power.mean(0, keepdim=True) if self._stereo == "linked" else power
+
+    def _features(self, power: Tensor) -> Tensor:
+        """Log magnitudes at the running level."""
+        bin_power = power.sum(-1) / N_BINS
+        level_db = self._level.process(bin_power / (N_FFT * _HANN_POWER))
+        at_level = 10 ** (-level_db / 10) * (HEARD_LEVEL**2 / (N_FFT * _HANN_POWER))
+        return log_magnitude(power * at_level[..., None])
+
+    def _gains(self, heard: Heard, power: Tensor) -> Tensor:
+        assert self._asked is not None, "a stream asks before it processes"
+        every = self._network.gain(heard, self._query)  # (Q + A, B, T, F)
+        wanted = every[: self._gate.queries]
+        opened = self._gate.process(*self._evidence(heard, wanted, power))  # (Q, T)
+        gains = compete(every, len(self._asked.avoid), self._asked.consistent)
+        if self._asked.gate:
+            gains = gains * torch.from_numpy(opened.astype(np.float32)).to(gains.device)[:, None, :, None]
+        return gains
+
+    def _evidence(
+        self, heard: Heard, gains: Tensor, power: Tensor
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return per query and frame what speaks for it, and how much was heard of it.
+
+        A sound that is there has bands of its own, with gains near one; for one that is not, the
+        network hedges with small gains everywhere.  So the evidence is the gain itself, averaged
+        over the stem's energy: it does not depend on how loud the sound is in the mixture.
+        """
+        energy = gains.square() * power
+        for_it = (energy * gains).sum((1, 3))
+        all_of_it = energy.sum((1, 3)) + 1e-3 * power.sum((0, 2)) + 1e-9
+        return for_it.double().cpu().numpy(), all_of_it.double().cpu().numpy()

@@ -1,0 +1,256 @@
+"""The stream: the one way audio is separated, offline, as an effect and live."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from soundlasso.dsp.delay import Delay
+from soundlasso.dsp.errors import AudioError, QueryError
+from soundlasso.dsp.ramp import Ramp
+from soundlasso.models.engine import Asked, Audio, Profile
+from soundlasso.models.separator import DEFAULT_MODEL, Separator, Stereo, load_model
+from soundlasso.models.text import check_query
+
+Keep = Literal["stem", "rest"]
+
+
+class SeparationStream:
+    """A separation in progress: blocks of the mixture in, blocks of each stem out.
+
+    Any chunking gives the same samples; what comes out is `latency_samples` late, and `flush` gives
+    what is left.  Everything that can be set may be set while the stream runs: it takes effect from
+    the next frame on and cross-fades.
+
+    Parameters
+    ----------
+    model
+        A `Separator`, or its name.
+    queries
+        One text or several.
+    sample_rate, channels
+        Of the mixture, in Hz.
+    stereo
+        ``"linked"``: one mask for all channels, so the image stays; ``"independent"``: one each.
+    gate
+        Silence a stem while its sound is not there.
+    consistent
+        Let masks compete, so that stems do not overlap.
+    avoid
+        Sounds that compete with the queries but give no stem.
+    keep
+        ``"stem"``: what was named; ``"rest"``: all but that.
+    duck_db
+        Turn the other part down by this much instead of removing it (0 or less).
+    profile
+        How far a network with context looks; None is the model's own.
+
+    Raises
+    ------
+    QueryError, AudioError, ModelError, ValueError
+        When a text, the audio format, the model or a setting cannot be.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> stream = SeparationStream("lariat", ["drums", "a voice"], 48000, channels=2)
+    >>> stems = stream.process(np.zeros((2, 512), np.float32))
+    >>> stems.shape, stream.latency_samples, stream.flush().shape
+    ((2, 2, 512), 4479, (2, 2, 4479))
+    """
+
+    def __init__(
+        self,
+        model: Separator | str,
+        queries: Sequence[str] | str,
+        sample_rate: float,
+        channels: int,
+        *,
+        stereo: Stereo = "linked",
+        gate: bool = True,
+        consistent: bool = False,
+        avoid: Sequence[str] | str = (),
+        keep: Keep = "stem",
+        duck_db: float | None = None,
+        profile: Profile | None = None,
+    ) -> None:
+        self.model = load_model(model) if isinstance(model, str) else model
+        self.sample_rate, self.channels = sample_rate, channels
+        self._engine = self.model.engine(sample_rate, channels, stereo=stereo, profile=profile)
+        self.latency_samples = self._engine.latency_samples
+        self.hop_samples = self._engine.hop_samples
+        self._queries, self._avoid = _texts(queries, "query"), _texts(avoid, "avoid")
+        self._gate, self._consistent = gate, consistent
+        self._keep, self._duck_db = keep, duck_db
+        self._dry = Delay(channels, self.latency_samples)
+        self._mix = Ramp(_mix_of(keep, duck_db), self.hop_samples)
+        self._ask()
+        self.reset()
+
+    def reset(self) -> None:
+        """Be as new; what was set stays."""
+        self._engine.reset()
+        self._dry.reset()
+        self._mix.reset()
+        self._taken = 0
+
+    def process(self, block: Audio) -> Audio:
+        """Take n samples, return n samples of each stem.
+
+        Shape: (channels, n) -> (queries, channels, n).
+
+        Raises
+        ------
+        AudioError
+            If the block has another shape or dtype, or holds NaN or inf: then nothing of it was
+            taken, and the stream can go on.
+        """
+        block = self._check(block)
+        self._taken += block.shape[1]
+        dry = self._dry.process(block)
+        stems = self._engine.process(block)
+        of_stem, of_dry = self._mix.process(block.shape[1])
+        if of_dry.any() or (of_stem != 1).any():
+            stems = of_stem * stems + of_dry * dry
+        return stems
+
+    def flush(self) -> Audio:
+        """Return the last `latency_samples` of each stem; the stream is as new after it."""
+        last = self.process(np.zeros((self.channels, self.latency_samples), np.float32))
+        self.reset()
+        return last
+
+    @property
+    def presence(self) -> npt.NDArray[np.float64]:
+        """How surely each sound is there now.  Shape: (queries,), 0 to 1."""
+        return self._engine.presence
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """The texts, in the order of the stems; their number may change too."""
+        return self._queries
+
+    @queries.setter
+    def queries(self, texts: Sequence[str] | str) -> None:
+        self._set(queries=_texts(texts, "query"))
+
+    @property
+    def avoid(self) -> tuple[str, ...]:
+        """Sounds that compete with the queries but give no stem."""
+        return self._avoid
+
+    @avoid.setter
+    def avoid(self, texts: Sequence[str] | str) -> None:
+        self._set(avoid=_texts(texts, "avoid"))
+
+    @property
+    def gate(self) -> bool:
+        """Whether a stem is silenced while its sound is not there."""
+        return self._gate
+
+    @gate.setter
+    def gate(self, on: bool) -> None:
+        self._set(gate=on)
+
+    @property
+    def consistent(self) -> bool:
+        """Whether masks compete, so that stems do not overlap."""
+        return self._consistent
+
+    @consistent.setter
+    def consistent(self, on: bool) -> None:
+        self._set(consistent=on)
+
+    @property
+    def keep(self) -> Keep:
+        """``"stem"`` or ``"rest"``."""
+        return self._keep
+
+    @keep.setter
+    def keep(self, keep: Keep) -> None:
+        self._mix.aim(_mix_of(keep, self._duck_db))
+        self._keep = keep
+
+    @property
+    def duck_db(self) -> float | None:
+        """How much the other part is turned down; None removes it."""
+        return self._duck_db
+
+    @duck_db.setter
+    def duck_db(self, duck_db: float | None) -> None:
+        self._mix.aim(_mix_of(self._keep, duck_db))
+        self._duck_db = duck_db
+
+    def _set(
+        self,
+        queries: tuple[str, ...] | None = None,
+        avoid: tuple[str, ...] | None = None,
+        gate: bool | None = None,
+        consistent: bool | None = None,
+    ) -> None:
+        """Ask for something else; if the texts cannot be, all stays as it was."""
+        before = self._queries, self._avoid, self._gate, self._consistent
+        new = queries, avoid, gate, consistent
+        chosen = [old if value is None else value for old, value in zip(before, new, strict=True)]
+        self._queries, self._avoid, self._gate, self._consistent = chosen  # type: ignore[assignment]
+        try:
+            self._ask()
+        except QueryError:
+            self._queries, self._avoid, self._gate, self._consistent = before
+            raise
+
+    def _ask(self) -> None:
+        vectors = self.model.embed([*self._queries, *self._avoid])
+        wanted = len(self._queries)
+        self._engine.ask(Asked(vectors[:wanted], vectors[wanted:], self._gate, self._consistent))
+
+    def _check(self, block: Audio) -> Audio:
+        if not isinstance(block, np.ndarray) or block.dtype not in (np.float32, np.float64):
+            kind = block.dtype if isinstance(block, np.ndarray) else type(block).__name__
+            raise AudioError(f"a block must be an array of float32 or float64, not {kind}")
+        if block.ndim != 2 or block.shape[0] != self.channels:
+            raise AudioError(f"a block must have the shape ({self.channels}, samples), not {block.shape}")
+        check_finite(block, self._taken)
+        return block.astype(np.float32, copy=False)
+
+
+def check_finite(block: npt.NDArray[np.floating], first_sample: int = 0) -> None:
+    """Raise AudioError that names the first sample that is NaN or infinite.
+
+    Shape: (channels, n); `first_sample` is the position of the block in its signal.
+    """
+    finite = np.isfinite(block)
+    if finite.all():
+        return
+    sample = int(np.argmin(finite.all(axis=0)))
+    channel = int(np.argmin(finite[:, sample]))
+    value = float(block[channel, sample])
+    raise AudioError(
+        f"the audio is {value} at channel {channel}, sample {first_sample + sample}; it must be finite"
+    )
+
+
+def _texts(texts: Sequence[str] | str, role: str) -> tuple[str, ...]:
+    checked = tuple(check_query(text) for text in ([texts] if isinstance(texts, str) else texts))
+    if role == "query" and not checked:
+        raise QueryError("no query was given; name at least one sound")
+    return checked
+
+
+def _mix_of(keep: Keep, duck_db: float | None) -> tuple[float, float]:
+    """Return how much of the stem and how much of the mixture make the output.
+
+    output = a * stem + b * (mixture - stem), the part not kept turned down to `duck_db`.
+    """
+    if keep not in get_args(Keep):
+        raise ValueError(f"keep must be one of {', '.join(get_args(Keep))}, not {keep!r}")
+    if duck_db is not None and not (math.isfinite(duck_db) and duck_db <= 0):
+        raise ValueError(f"duck_db must be a number of 0 or less, not {duck_db!r}")
+    other = 0.0 if duck_db is None else 10 ** (duck_db / 20)
+    of_stem, of_rest = (1.0, other) if keep == "stem" else (other, 1.0)
+    return of_stem - of_rest, of_rest
+
+
+__all__ = ["DEFAULT_MODEL", "Keep", "SeparationStream", "check_finite"]
