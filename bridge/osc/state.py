@@ -1,0 +1,74 @@
+"""What the server remembers: settings of the whole, and numbered slots with one query each."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from soundlasso.bridge.osc.errors import OscError
+
+MAX_SLOTS = 64
+
+
+@dataclass(slots=True)
+class Slot:
+    """One named sound: what to look for and what to do with it."""
+
+    query: str = ""
+    gain_db: float = 0.0
+    enable: int = 1
+    mute: int = 0
+    solo: int = 0
+    mode: str = "keep"
+    presence: float = 0.0  # is the sound there now? told by the running stream
+
+
+@dataclass(slots=True)
+class Settings:
+    """What holds for all slots."""
+
+    mix: float = 1.0
+    rest: int = 1
+    gate: int = 1
+    consistent: int = 0
+    stereo: str = "linked"
+    avoid: str = ""
+    input: str = ""
+    output: str = ""
+    format: str = "wav"
+    existing: str = "refuse"
+
+
+@dataclass(slots=True)
+class State:
+    """Settings and slots; slot 1 is there, others come when something about them is set first."""
+
+    settings: Settings = field(default_factory=Settings)
+    slots: dict[int, Slot] = field(default_factory=lambda: {1: Slot()})
+
+    def slot(self, number: int) -> Slot:
+        """Return a slot.
+
+        Raises
+        ------
+        OscError
+            With code ``not_found`` when nothing about it was ever set.
+        """
+        if number not in self.slots:
+            known = ", ".join(map(str, sorted(self.slots))) or "none yet"
+            raise OscError("not_found", f"no slot {number}; there are {known}")
+        return self.slots[number]
+
+    def get(self, key: str, slot: int | None) -> Any:
+        """Return a value, of a slot or of the whole."""
+        return getattr(self.settings if slot is None else self.slot(slot), key)
+
+    def set(self, key: str, slot: int | None, value: Any) -> bool:
+        """Set a value, of a slot or of the whole; return whether that made the slot."""
+        is_new = slot is not None and slot not in self.slots
+        target = self.settings if slot is None else self.slots.setdefault(slot, Slot())
+        setattr(target, key, value)
+        return is_new
+
+    def asked(self) -> Iterable[tuple[int, Slot]]:
+        """Go through the slots that have a query and are enabled, by number."""
+        return ((number, slot) for number, slot in sorted(self.slots.items()) if slot.enable and slot.query)
