@@ -28,6 +28,7 @@ import soxr
 from numpy.typing import NDArray
 
 Audio = NDArray[np.float64]  # (samples, 2)
+Bar = list[tuple[str, float, tuple[float, ...]]]
 
 SAMPLE_RATE = 44100
 TEMPO_BPM = 112
@@ -54,40 +55,40 @@ class Place:
 
 
 PLACES = {
-    "drums": Place(-20.0, 0.0, 0.05),
-    "bass": Place(-20.5, -0.15, 0.03),
+    "drums": Place(-18.5, 0.0, 0.05),
+    "bass": Place(-22.5, -0.15, 0.03),
     "violin": Place(-21.5, 0.5, 0.15),
     "voice": Place(-18.5, 0.1, 0.04),
     "dog": Place(-20.0, -0.75, 0.08),
 }
 
-# One bar of eighths per letter: the sample, how hard (0..1) and where in the bar (eighths).
+# The recorded strokes; then the bars: the stroke, its gain, and where in the bar it falls (eighths).
 DRUM_SAMPLES = {
     "kick": "bassdrum-4mics-br-stereo-normal3.flac",
     "snare": "snare-opaque-2mics_normal-shot1.flac",
     "hat": "hihat-closed-1.flac",
-    "open hat": "hihat-open-1.flac",
     "crash": "crash16i__crash1.flac",
     "high tom": "tom-hi-1.flac",
     "mid tom": "tom-mid-1.flac",
     "low tom": "tom-low-1.flac",
 }
-GROOVE = [
+GROOVE: Bar = [
     ("kick", 1.0, (0, 4, 5)),
     ("snare", 0.9, (2, 6)),
-    ("hat", 0.6, (0, 2, 4, 6)),
-    ("hat", 0.4, (1, 3, 5, 7)),
+    ("hat", 1.6, (0, 2, 4, 6)),
+    ("hat", 1.0, (1, 3, 5, 7)),
 ]
-FILL = [
+FILL: Bar = [
     ("kick", 1.0, (0, 3)),
     ("snare", 0.9, (2, 4, 4.5)),
     ("high tom", 0.9, (5, 5.5)),
     ("mid tom", 0.9, (6, 6.5)),
     ("low tom", 1.0, (7, 7.5)),
-    ("hat", 0.6, (0, 1, 2, 3)),
+    ("hat", 1.6, (0, 1, 2, 3)),
 ]
-ENDING = [("kick", 1.0, (0,)), ("crash", 0.8, (0,))]
-DRUM_BARS = [GROOVE, GROOVE, GROOVE, FILL, GROOVE, GROOVE, GROOVE, FILL, ENDING]
+ENDING: Bar = [("kick", 1.0, (0,)), ("crash", 0.8, (0,))]
+ACCENTED: Bar = [*GROOVE, ("crash", 0.5, (0,))]
+DRUM_BARS = [ACCENTED, GROOVE, GROOVE, FILL, ACCENTED, GROOVE, GROOVE, FILL, ENDING]
 
 # General MIDI programs of the soundfont, counted from 0; notes as (beats, MIDI pitch).
 BASS_PROGRAM, VIOLIN_PROGRAM = 33, 40
@@ -114,10 +115,15 @@ VIOLIN = [
     (3, 74),
 ]
 
-# From Aelita by Alexei Tolstoy (1923): "In a few years a journey to Mars will be no more complicated than a
-# flight from Moscow to Berlin." and "The same seeds settle on Mars and on Earth, on all the myriads of cooling stars."
+# From Aelita by Alexei Tolstoy (1923): "In a few years a journey to Mars will be no more complicated than
+# a flight from Moscow to Berlin." and "The same seeds settle on Mars and on Earth, on all the myriads of
+# cooling stars."
 SENTENCES = [(0.6, "ru_0032.wav"), (9.2, "ru_0046.wav")]
-BARKS_S = [1.2, 2.3, 4.6, 5.7, 8.4, 9.4, 11.8, 13.0, 15.2, 16.3]
+# When the dog barks (seconds), and how loud (gain).
+BARKS = [
+    *[(1.2, 0.9), (2.3, 1.0), (4.6, 0.7), (5.7, 1.0), (8.4, 1.0)],
+    *[(9.4, 0.8), (11.8, 0.9), (13.0, 1.0), (15.2, 0.8), (16.3, 1.0)],
+]
 
 
 def fetch(cache: Path, package: str) -> None:
@@ -135,8 +141,8 @@ def fetch(cache: Path, package: str) -> None:
 @functools.cache
 def read(path: Path) -> Audio:
     """Read a recording as stereo at 44.1 kHz."""
-    audio, rate = soundfile.read(path, always_2d=True)
-    audio = soxr.resample(audio, rate, SAMPLE_RATE, quality="VHQ")
+    recording, rate = soundfile.read(path, always_2d=True)
+    audio: Audio = soxr.resample(recording, rate, SAMPLE_RATE, quality="VHQ")
     return np.repeat(audio, 2, axis=1) if audio.shape[1] == 1 else audio
 
 
@@ -153,42 +159,34 @@ def lay(hits: Iterable[tuple[float, float, Audio]]) -> Audio:
 def drums(cache: Path) -> Audio:
     """Play the bars on the kit, one recorded stroke at a time."""
     return lay(
-        ((4 * bar + eighth / 2) * BEAT_S, velocity, read(cache / KIT / DRUM_SAMPLES[piece]))
+        ((4 * bar + eighth / 2) * BEAT_S, gain, read(cache / KIT / DRUM_SAMPLES[piece]))
         for bar, strokes in enumerate(DRUM_BARS)
-        for piece, velocity, eighths in strokes
+        for piece, gain, eighths in strokes
         for eighth in eighths
     )
 
 
-def instrument(cache: Path, program: int, notes: list[tuple[float, int]]) -> Audio:
-    """Play notes on one instrument of the soundfont with FluidSynth, dry."""
-    score, sound = cache / f"program{program}.mid", cache / f"program{program}.wav"
+def score(program: int, notes: list[tuple[float, int]]) -> mido.MidiFile:
+    """Write one instrument's part, note after note."""
     midi = mido.MidiFile(ticks_per_beat=TICKS)
-    rest = 0
     midi.tracks.append(track := mido.MidiTrack())
     track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(TEMPO_BPM)))
     track.append(mido.Message("program_change", program=program))
+    rest = 0
     for beats, pitch in notes:
         sounding = round(beats * TICKS * LEGATO)
         track.append(mido.Message("note_on", note=pitch, velocity=96, time=rest))
         track.append(mido.Message("note_off", note=pitch, time=sounding))
         rest = round(beats * TICKS) - sounding
-    midi.save(score)
-    command = [
-        "fluidsynth",
-        "-ni",
-        "-q",
-        "-R",
-        "0",
-        "-C",
-        "0",
-        "-r",
-        str(SAMPLE_RATE),
-        "-F",
-        sound,
-        cache / SOUNDFONT,
-        score,
-    ]
+    return midi
+
+
+def instrument(cache: Path, program: int, notes: list[tuple[float, int]]) -> Audio:
+    """Play notes on one instrument of the soundfont with FluidSynth, dry."""
+    part, sound = cache / f"program{program}.mid", cache / f"program{program}.wav"
+    score(program, notes).save(part)
+    options = f"-ni -q --reverb 0 --chorus 0 --sample-rate {SAMPLE_RATE}".split()
+    command = ["fluidsynth", *options, "--fast-render", str(sound), str(cache / SOUNDFONT), str(part)]
     subprocess.run(command, check=True, capture_output=True)
     return lay([(0.0, 1.0, read(sound))])
 
@@ -196,12 +194,13 @@ def instrument(cache: Path, program: int, notes: list[tuple[float, int]]) -> Aud
 def place(audio: Audio, where: Place) -> Audio:
     """Put a stem in the room, at its side and at its loudness."""
     room = pedalboard.Reverb(room_size=0.3, wet_level=where.room, dry_level=1 - where.room, width=1.0)
-    audio = room(audio.T.astype(np.float32), SAMPLE_RATE).T.astype(np.float64)
+    roomy = room(audio.T.astype(np.float32), SAMPLE_RATE).T.astype(np.float64)
     angle = (where.pan + 1) * np.pi / 4
-    audio = audio * np.sqrt(2) * (np.cos(angle), np.sin(angle))
-    audio[-round(FADE_S * SAMPLE_RATE) :] *= np.linspace(1, 0, round(FADE_S * SAMPLE_RATE))[:, None] ** 2
-    loudness_lufs = pyloudnorm.Meter(SAMPLE_RATE).integrated_loudness(audio)
-    return audio * 10 ** ((where.loudness_lufs - loudness_lufs) / 20)
+    panned: Audio = roomy * np.sqrt(2) * (np.cos(angle), np.sin(angle))
+    fade_samples = round(FADE_S * SAMPLE_RATE)
+    panned[-fade_samples:] *= np.linspace(1, 0, fade_samples)[:, None] ** 2
+    loudness_lufs = float(pyloudnorm.Meter(SAMPLE_RATE).integrated_loudness(panned))
+    return panned * 10 ** ((where.loudness_lufs - loudness_lufs) / 20)
 
 
 def make_stems(cache: Path) -> dict[str, Audio]:
@@ -211,16 +210,16 @@ def make_stems(cache: Path) -> dict[str, Audio]:
         "bass": instrument(cache, BASS_PROGRAM, BASS),
         "violin": instrument(cache, VIOLIN_PROGRAM, VIOLIN),
         "voice": lay((start_s, 1.0, read(cache / VOICE / name)) for start_s, name in SENTENCES),
-        "dog": lay((start_s, 1.0, read(cache / DOG)) for start_s in BARKS_S),
+        "dog": lay((start_s, gain, read(cache / DOG)) for start_s, gain in BARKS),
     }
     stems = {name: place(audio, PLACES[name]) for name, audio in dry.items()}
-    gain = 10 ** (PEAK_DB / 20) / np.abs(sum(stems.values())).max()
+    gain = 10 ** (PEAK_DB / 20) / np.abs(np.sum(list(stems.values()), axis=0)).max()
     return {name: gain * audio for name, audio in stems.items()}
 
 
 def write(stems: dict[str, Audio], folder: Path) -> None:
     """Write the stems as 16-bit FLAC and their exact sum as the mix."""
-    whole = {name: np.round(audio * 32768).astype(np.int16) for name, audio in stems.items()}
+    whole = {name: np.asarray(np.round(audio * 32768), np.int16) for name, audio in stems.items()}
     (folder / "demo.stems").mkdir(parents=True, exist_ok=True)
     for name, audio in whole.items():
         soundfile.write(folder / "demo.stems" / f"{name}.flac", audio, SAMPLE_RATE)
@@ -230,7 +229,7 @@ def write(stems: dict[str, Audio], folder: Path) -> None:
 
 def main() -> None:
     """Fetch what is missing, then make the demo beside this file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Make the demo recording and its stems.")
     parser.add_argument("--cache", type=Path, required=True, help="folder for the unpacked Debian packages")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder to write to")
     arguments = parser.parse_args()
