@@ -1,0 +1,276 @@
+"""Write audio files that appear whole or not at all.
+
+A file is written beside its place under a temporary name, forced to the disk, read back, and only then
+renamed: a full disk, a crash or Ctrl-C never leaves a file under its final name that is not all there.
+Reading back matters, because a write to a full disk can report success.
+"""
+
+import os
+import secrets
+import shutil
+import struct
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from soundlasso.bridge.audiofile_format import OutputFormat, to_integers
+from soundlasso.bridge.audiofile_whole import check_whole
+from soundlasso.dsp.errors import AudioError, AudioFileError
+
+TEMPORARY_SUFFIX = ".part"
+_WRITE_FRAMES = 65536  # a longer Vorbis write overflows libsndfile's stack
+_TAIL_FRAMES = 4096
+
+
+def temporary_path(path: Path) -> Path:
+    """Name a file beside ``path`` that nothing else uses; it is hidden, and ends in ``.part``."""
+    return path.with_name(f".soundlasso-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
+
+
+class AudioWriter:
+    """An audio file in the making.
+
+    Used with ``with``: it is published when the block ends well, and leaves nothing when it does not.
+
+    Parameters
+    ----------
+    path
+        Where the file will be; its folder exists.
+    format
+        How it is stored, and how many frames it will have.
+    overwrite
+        Whether a file that is there may be replaced.
+
+    Attributes
+    ----------
+    path
+        As given.
+    clipped_samples
+        How many samples so far were beyond full scale and were held there; always 0 for float.
+
+    Raises
+    ------
+    AudioFileError
+        The path is taken, or the file cannot be made.
+    """
+
+    path: Path
+    clipped_samples: int
+
+    def __init__(self, path: Path, format: OutputFormat, *, overwrite: bool = False) -> None:
+        self.path = path
+        self.clipped_samples = 0
+        self._format = format
+        self._overwrite = overwrite
+        self._written = 0
+        self._check_free()
+        self._temporary = temporary_path(path)
+        try:
+            self._file = soundfile.SoundFile(
+                self._temporary,
+                "x",
+                format.sample_rate,
+                format.channels,
+                format.subtype,
+                format=format.container,
+            )
+        except (soundfile.LibsndfileError, OSError) as error:
+            self._temporary.unlink(missing_ok=True)
+            raise self._failed(error) from error
+
+    def __enter__(self) -> Self:
+        """Return the writer."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Publish the file, or remove all of it after an error."""
+        try:
+            if kind is None:
+                publish([self])
+        finally:
+            self.discard()
+
+    def write(self, block: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Append samples.
+
+        Parameters
+        ----------
+        block
+            Shape: ``(channels, samples)``.
+
+        Returns
+        -------
+        numpy.ndarray
+            What the file now holds of them: rounded and clipped for integer formats. Shape: as ``block``.
+
+        Raises
+        ------
+        AudioError
+            A sample is NaN or infinite.
+        AudioFileError
+            The disk is full, or another error of the system.
+        """
+        if not np.isfinite(block).all():
+            raise AudioError(f"a sample for {str(self.path)!r} is not finite")
+        data: npt.NDArray[np.float32] | npt.NDArray[np.int32] = block
+        if self._format.bits is not None:
+            data, block, clipped = to_integers(block, self._format.bits)
+            self.clipped_samples += clipped
+        try:
+            for start in range(0, data.shape[1], _WRITE_FRAMES):
+                self._file.write(data[:, start : start + _WRITE_FRAMES].T)
+        except (soundfile.LibsndfileError, OSError) as error:
+            raise self._failed(error) from error
+        self._written += data.shape[1]
+        return block
+
+    def finish(self) -> None:
+        """Close the file, force it to the disk, and check that all of it can be read back.
+
+        Raises
+        ------
+        AudioFileError
+            Frames are missing.
+        """
+        try:
+            self._file.close()
+            _unstamp_peak(self._temporary)
+            _sync(self._temporary)
+            self._read_back()
+        except (soundfile.LibsndfileError, OSError) as error:
+            raise self._failed(error) from error
+
+    def rename(self) -> None:
+        """Move the finished file to its place."""
+        self._check_free()
+        try:
+            os.replace(self._temporary, self.path)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def discard(self) -> None:
+        """Remove what was written, unless it was renamed; may be called any number of times."""
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def _check_free(self) -> None:
+        if self.path.exists() and not self._overwrite:
+            raise AudioFileError(f"{str(self.path)!r} exists already")
+
+    def _read_back(self) -> None:
+        check_whole(self._temporary, self._format.container)
+        with soundfile.SoundFile(self._temporary) as file:
+            file.seek(max(file.frames - _TAIL_FRAMES, 0))
+            present = file.tell() + len(file.read(_TAIL_FRAMES))
+        if not present == self._written == self._format.frames:
+            raise AudioFileError(
+                f"{str(self.path)!r} was to have {self._format.frames} frames, {self._written} were written "
+                f"and {present} can be read back; {free_space(self.path)}"
+            )
+
+    def _failed(self, error: Exception) -> AudioFileError:
+        reason = str(getattr(error, "error_string", error)).rstrip(".")
+        return AudioFileError(f"cannot write {str(self.path)!r}: {reason}; {free_space(self.path)}")
+
+
+def publish(writers: Sequence[AudioWriter]) -> None:
+    """Finish several files, then give them their names: none is renamed before all are whole.
+
+    Raises
+    ------
+    AudioFileError
+        A file is not whole, or its place was taken meanwhile.
+    """
+    for writer in writers:
+        writer.finish()
+    for writer in writers:
+        writer.rename()
+    for folder in {writer.path.parent for writer in writers}:
+        _sync_folder(folder)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a small file, such as a manifest, so that it appears whole or not at all; replaces what is there.
+
+    Raises
+    ------
+    AudioFileError
+        The system refuses.
+    """
+    temporary = temporary_path(path)
+    try:
+        temporary.write_bytes(data)
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise AudioFileError(f"cannot write {str(path)!r}: {error.strerror}; {free_space(path)}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def free_space(path: Path) -> str:
+    """Say how much room is left where ``path`` would be."""
+    return f"{shutil.disk_usage(path.parent).free / 1e6:.1f} MB are free there"
+
+
+def check_space(files: Iterable[tuple[Path, OutputFormat]]) -> None:
+    """Refuse files that cannot fit where they shall go.
+
+    Parameters
+    ----------
+    files
+        Path and format of each; the folders need not exist yet.
+
+    Raises
+    ------
+    AudioFileError
+        A disk has less room than the files on it need at least.
+    """
+    needed: Counter[int] = Counter()
+    place: dict[int, Path] = {}
+    for path, format in files:
+        folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+        device = folder.stat().st_dev
+        needed[device] += format.least_bytes
+        place[device] = folder
+    for device, size in needed.items():
+        free = shutil.disk_usage(place[device]).free
+        if size > free:
+            raise AudioFileError(
+                f"no space in {str(place[device])!r}: {size / 1e6:.1f} MB are needed, "
+                f"{free / 1e6:.1f} MB are free"
+            )
+
+
+def _sync(path: Path) -> None:
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames in a folder last through a power cut; Windows has no such call and needs none."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _unstamp_peak(path: Path) -> None:
+    """Take the time out of a WAV's PEAK chunk, or equal sound would not give equal files."""
+    with path.open("r+b") as file:
+        start = file.read(256)
+        at = start.find(b"PEAK")
+        if start[:4] == b"RIFF" and 0 < at < max(start.find(b"data"), 0):
+            file.seek(at + 12)  # name, size and version come first
+            file.write(struct.pack("<I", 0))
