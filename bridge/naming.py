@@ -1,0 +1,136 @@
+"""Name output files so that every operating system takes them and none hides another."""
+
+import difflib
+import string
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+from soundlasso.dsp.errors import SoundlassoError
+
+DEFAULT_TEMPLATE = "{mix} - {query}"
+FIELDS = ("mix", "query", "model", "folder")
+"""What a template may name: the mix's file name, the query, the model, and the mix's folder."""
+
+_FORBIDDEN = set('<>:"/\\|?*')  # on Windows; "/" everywhere
+_BIDI_CONTROLS = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in "123456789¹²³")}
+_VALUE_BYTES = 80  # of a query or mix in a name
+_NAME_BYTES = 200  # of a whole name; file systems allow 255 with the ending
+
+
+def safe_name(text: str, *, max_bytes: int = _VALUE_BYTES) -> str:
+    """Turn any text into a part of a file name that is valid on Linux, macOS and Windows.
+
+    Forbidden and invisible characters become ``_``, white space becomes single spaces, dots and spaces at
+    the ends go, and names that Windows keeps for devices get a ``_``.
+
+    Parameters
+    ----------
+    text
+        Any text.
+    max_bytes
+        The most UTF-8 bytes of the result.
+
+    Returns
+    -------
+    str
+        A name of at least one character, in Unicode's composed form (NFC).
+    """
+    composed = unicodedata.normalize("NFC", " ".join(text.split()))
+    name = "".join("_" if _is_forbidden(character) else character for character in composed)
+    name = _cut(name, max_bytes).strip(" .") or "_"
+    if name.split(".")[0].rstrip(" ").upper() in _RESERVED:
+        name = "_" + name
+    return name
+
+
+def _is_forbidden(character: str) -> bool:
+    return (
+        character in _FORBIDDEN
+        or character in _BIDI_CONTROLS
+        or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+    )
+
+
+def _cut(name: str, max_bytes: int) -> str:
+    """Shorten to a number of UTF-8 bytes, between characters."""
+    return name.encode()[:max_bytes].decode(errors="ignore")
+
+
+def check_template(template: str) -> None:
+    """Refuse a file name template that is no relative path or names an unknown field.
+
+    Raises
+    ------
+    SoundlassoError
+        With what would be right.
+    """
+    try:
+        fields = [
+            (field, spec, conversion) for _, field, spec, conversion in string.Formatter().parse(template)
+        ]
+    except ValueError as error:
+        raise SoundlassoError(f"cannot read the name template {template!r}: {error}") from error
+    for field, spec, conversion in fields:
+        if field is not None and (field not in FIELDS or spec or conversion):
+            near = difflib.get_close_matches(field, FIELDS, n=1)
+            hint = (
+                f"did you mean {{{near[0]}}}?"
+                if near
+                else f"use {', '.join(f'{{{name}}}' for name in FIELDS)}"
+            )
+            raise SoundlassoError(f"no field {{{field}}} in name template {template!r}; {hint}")
+    parts = template.replace("\\", "/").split("/")
+    if any(part.strip(" .") == "" for part in parts):
+        raise SoundlassoError(f"the name template {template!r} is not a path inside the output folder")
+
+
+def fill_template(template: str, values: Mapping[str, str]) -> PurePosixPath:
+    """Make a relative path, without an ending, from a template.
+
+    Parameters
+    ----------
+    template
+        A text with fields of `FIELDS` in braces; ``/`` makes folders.
+    values
+        The text of each field; made safe here.
+
+    Returns
+    -------
+    pathlib.PurePosixPath
+        Each part safe on every system.
+    """
+    safe = {field: safe_name(value) for field, value in values.items()}
+    parts = [part.format_map(safe) for part in template.replace("\\", "/").split("/")]
+    return PurePosixPath(*(safe_name(part, max_bytes=_NAME_BYTES) for part in parts))
+
+
+def collision_key(path: Path | PurePosixPath) -> str:
+    """Map paths that some file system takes for one (case, Unicode form) to the same text."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())
+
+
+def make_distinct(paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
+    """Give each path that would collide with an earlier one a number: ``violin``, ``Violin (2)``.
+
+    Parameters
+    ----------
+    paths
+        Relative paths without endings, in order of precedence.
+
+    Returns
+    -------
+    list of pathlib.PurePosixPath
+        As many, no two of which are one file on any system.
+    """
+    taken: set[str] = set()
+    distinct = []
+    for path in paths:
+        candidate, number = path, 1
+        while collision_key(candidate) in taken:
+            number += 1
+            candidate = path.with_name(f"{path.name} ({number})")
+        taken.add(collision_key(candidate))
+        distinct.append(candidate)
+    return distinct
