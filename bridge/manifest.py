@@ -1,0 +1,128 @@
+"""The record of a render, beside its stems: what went in, what came out, and with what.
+
+It is written last, so that its presence says that all it lists was there, whole.
+"""
+
+import dataclasses
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from soundlasso.bridge.audiofile_write import write_whole
+from soundlasso.dsp.errors import AudioFileError
+
+if TYPE_CHECKING:
+    from soundlasso.bridge.render_plan import RenderPlan
+    from soundlasso.models.separator import Separator
+
+MANIFEST_ENDING = ".soundlasso.json"
+_LAYOUT = 1
+_LIBRARIES = ("numpy", "scipy", "soundfile", "soxr", "torch")
+# Settings that change no sample of the files, or that the files' paths show.
+_NOT_COMPARED = ("existing", "device", "plot", "model", "name")
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal.
+
+    Raises
+    ------
+    AudioFileError
+        It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise AudioFileError(f"cannot read {str(path)!r}: {error.strerror}") from error
+
+
+def describe_request(plan: "RenderPlan", mix_hash: str, model: "Separator") -> dict[str, Any]:
+    """Describe what decides every sample of a render: two equal descriptions give equal stems."""
+    settings = dataclasses.asdict(plan.settings)
+    return {
+        "mix": {
+            "name": plan.mix.path.name,
+            "sha256": mix_hash,
+            "sample_rate": plan.mix.sample_rate,
+            "channels": plan.mix.channels,
+            "frames": plan.mix.frames,
+            "format": plan.mix.container,
+            "subtype": plan.mix.subtype,
+        },
+        "queries": list(plan.queries),
+        "model": {"name": model.name, "hash": model.weights_hash},
+        "settings": {name: _plain(value) for name, value in settings.items() if name not in _NOT_COMPARED},
+    }
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def write_manifest(path: Path, request: Mapping[str, Any], outcome: Mapping[str, Any]) -> None:
+    """Write a manifest, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Where; replaced if it is there.
+    request
+        From `describe_request`.
+    outcome
+        What came of it; ``"files"`` maps each output's path, relative to the manifest, to its bytes.
+
+    Raises
+    ------
+    AudioFileError
+        It cannot be written.
+    """
+    versions = {"soundlasso": version("soundlasso"), "python": platform.python_version()}
+    manifest = {
+        "layout": _LAYOUT,
+        **request,
+        **outcome,
+        "versions": versions | {library: version(library) for library in _LIBRARIES},
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    write_whole(path, (json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """Read a manifest; None when there is none, or it is not one of ours."""
+    try:
+        manifest = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    is_ours = isinstance(manifest, dict) and manifest.get("layout") == _LAYOUT
+    return manifest if is_ours and isinstance(manifest.get("files"), dict) else None
+
+
+def listed_outputs(path: Path) -> list[Path]:
+    """Return the paths of all files that a manifest says it was written beside."""
+    manifest = read_manifest(path)
+    return [path.parent / name for name in manifest["files"]] if manifest else []
+
+
+def find_trusted(plan: "RenderPlan", request: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the manifest of an earlier render that equals this one and whose files are all there, or None.
+
+    Parameters
+    ----------
+    plan
+        What would be rendered.
+    request
+        Its description, from `describe_request`.
+    """
+    manifest = read_manifest(plan.manifest)
+    if manifest is None or any(manifest.get(key) != value for key, value in request.items()):
+        return None
+    listed = {plan.manifest.parent / name: size for name, size in manifest["files"].items()}
+    wanted = {path for path in plan.files if path != plan.manifest}
+    whole = all(path.is_file() and path.stat().st_size == size for path, size in listed.items())
+    return manifest if whole and wanted <= set(listed) else None

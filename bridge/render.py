@@ -1,0 +1,297 @@
+"""Name sounds, get their stems as files: from disk to disk, in the memory of a few blocks."""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from soundlasso.bridge.audiofile import AudioReader
+from soundlasso.bridge.audiofile_write import AudioWriter, publish
+from soundlasso.bridge.events import Cancel, Event, OnEvent, Pace, Stage
+from soundlasso.bridge.manifest import describe_request, find_trusted, hash_file, write_manifest
+from soundlasso.bridge.naming import DEFAULT_TEMPLATE
+from soundlasso.bridge.render_plan import (
+    Existing,
+    RenderPlan,
+    RenderSettings,
+    check_plan_space,
+    check_plans,
+    plan_render,
+)
+from soundlasso.bridge.render_result import RenderResult
+from soundlasso.bridge.render_tracks import Track, Tracks, aligned
+from soundlasso.dsp.errors import AudioFileError, Cancelled
+
+if TYPE_CHECKING:
+    from soundlasso.models.separator import Separator
+    from soundlasso.models.stream import SeparationStream
+
+_BLOCK_SAMPLES = 32768
+
+
+def render(
+    path: str | os.PathLike[str],
+    queries: Sequence[str] | str,
+    out: str | os.PathLike[str],
+    *,
+    model: str = "lariat",
+    rest: bool = True,
+    remove: bool = False,
+    start_s: float = 0.0,
+    length_s: float | None = None,
+    format: str = "wav",
+    subtype: str | None = None,
+    name: str = DEFAULT_TEMPLATE,
+    stereo: Literal["linked", "independent"] = "linked",
+    consistent: bool = False,
+    avoid: Sequence[str] | str = (),
+    gate: bool = True,
+    plot: bool = False,
+    existing: Existing = "refuse",
+    device: str = "cpu",
+    progress: OnEvent | None = None,
+    cancel: Cancel | None = None,
+) -> RenderResult:
+    """Separate an audio file into files, at its own rate, channels and length.
+
+    All paths are checked before anything is computed, and each file appears whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The mix: wav, flac, aiff, ogg, opus or mp3.
+    queries
+        What to pull out: one text or several.
+    out
+        The folder for the files; made if it is not there.
+    model
+        The model's name, or its weights file.
+    rest
+        Whether to write the mix without the stems, too.
+    remove
+        Write only the rest. Several queries then compete, as with ``consistent``, so that a sound which
+        two of them name is not subtracted twice.
+    start_s, length_s
+        The region to render, in seconds; a length beyond the end is cut there.
+    format
+        ``"wav"``, ``"flac"`` or ``"ogg"``.
+    subtype
+        ``"FLOAT"``, ``"PCM_24"``, ``"PCM_16"`` or ``"same"`` as the input; None is FLOAT for wav and
+        PCM_24 for flac.
+    name
+        How to name the files: fields ``{mix}``, ``{query}``, ``{model}``, ``{folder}``; ``/`` makes folders.
+    stereo
+        ``"linked"`` keeps the stereo image with one mask for all channels, ``"independent"`` has one each.
+    consistent
+        Let the stems compete, so that they share no energy.
+    avoid
+        Sounds that compete but give no stem.
+    gate
+        Whether a stem falls silent where its sound is not there.
+    plot
+        Whether to draw spectrograms of mix, stems and rest; needs matplotlib.
+    existing
+        What to do when a file is there: ``"refuse"``, ``"overwrite"``, or ``"skip"`` the mix when it was
+        rendered from the same input, queries, model and settings.
+    device
+        ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    progress
+        Called with each `soundlasso.bridge.events.Event`.
+    cancel
+        Checked between blocks; a `threading.Event` will do.
+
+    Returns
+    -------
+    RenderResult
+        Paths, levels, presence, null depth and pace.
+
+    Raises
+    ------
+    QueryError
+        A query is no query.
+    AudioFileError
+        The mix cannot be read whole, or a file not written whole.
+    ModelError
+        The model is unknown or damaged.
+    Cancelled
+        ``cancel`` was set; nothing is left behind.
+    SoundlassoError
+        A setting is wrong, or a file is there already.
+    """
+    settings = RenderSettings(
+        model=model,
+        rest=rest,
+        remove=remove,
+        start_s=start_s,
+        length_s=length_s,
+        format=format,
+        subtype=subtype,
+        name=name,
+        stereo=stereo,
+        consistent=consistent,
+        avoid=(avoid,) if isinstance(avoid, str) else tuple(avoid),
+        gate=gate,
+        plot=plot,
+        existing=existing,
+        device=device,
+    )
+    plan = plan_render(path, [queries] if isinstance(queries, str) else queries, out, settings)
+    check_plans([plan])
+    check_plan_space([plan])
+    return run_plan(plan, progress=progress, cancel=cancel)
+
+
+def run_plan(
+    plan: RenderPlan, *, progress: OnEvent | None = None, cancel: Cancel | None = None
+) -> RenderResult:
+    """Do what a plan says; parameters, result and errors as `render`."""
+    return _Run(plan, progress or _ignore, cancel).run()
+
+
+def _ignore(event: Event) -> None:
+    """Tell nobody."""
+
+
+class _Run:
+    """One mix being rendered."""
+
+    def __init__(self, plan: RenderPlan, progress: OnEvent, cancel: Cancel | None) -> None:
+        self._plan = plan
+        self._settings = plan.settings
+        self._progress = progress
+        self._cancel = cancel
+        self._mix = str(plan.mix.path)
+        self._timings: dict[str, float] = {}
+
+    def run(self) -> RenderResult:
+        """Render, unless the same was rendered before."""
+        model = self._load_model()
+        with self._stage("read"):
+            request = describe_request(self._plan, hash_file(self._plan.mix.path), model)
+        trusted = find_trusted(self._plan, request) if self._settings.existing == "skip" else None
+        if trusted is not None:
+            self._progress(Event("skipped", self._mix))
+            return RenderResult.from_manifest(trusted, self._plan.manifest, self._plan.mix.path)
+        started_s = time.monotonic()
+        with contextlib.ExitStack() as unfinished:
+            tracks, latency_samples = self._separate(model, unfinished)
+            self._publish(tracks)
+        seconds = self._plan.frames / self._plan.mix.sample_rate
+        result = self._result(model, tracks, latency_samples, (time.monotonic() - started_s) / seconds)
+        self._finish(request, result)
+        return result
+
+    def _load_model(self) -> "Separator":
+        from soundlasso.models.separator import load_model
+
+        with self._stage("load"):
+            return load_model(self._settings.model, self._settings.device)
+
+    def _separate(self, model: "Separator", unfinished: contextlib.ExitStack) -> tuple[Tracks, int]:
+        plan = self._plan
+        stream = self._open_stream(model)
+        reader = unfinished.enter_context(
+            AudioReader(plan.mix.path, start_s=self._settings.start_s, length_s=self._settings.length_s)
+        )
+        if (reader.info, reader.frames) != (plan.mix, plan.frames):
+            raise AudioFileError(f"{self._mix!r} changed since it was planned; try again when it is finished")
+        tracks = self._open_tracks(unfinished)
+        pace = Pace(plan.frames / plan.mix.sample_rate)
+        done = 0
+        with self._stage("separate"):
+            for mix, stems in aligned(stream, reader.blocks(_BLOCK_SAMPLES)):
+                self._check_cancelled()
+                tracks.take(mix, stems, stream.presence)
+                done += mix.shape[1]
+                if done:
+                    self._progress(pace.event(self._mix, done / plan.frames))
+        return tracks, stream.latency_samples
+
+    def _open_stream(self, model: "Separator") -> "SeparationStream":
+        from soundlasso.models.stream import SeparationStream
+
+        settings = self._settings
+        return SeparationStream(
+            model,
+            self._plan.queries,
+            self._plan.mix.sample_rate,
+            self._plan.mix.channels,
+            stereo=settings.stereo,
+            gate=settings.gate,
+            consistent=settings.consistent or (settings.remove and len(self._plan.queries) > 1),
+            avoid=settings.avoid,
+        )
+
+    def _open_tracks(self, unfinished: contextlib.ExitStack) -> Tracks:
+        def track(query: str | None, path: Path | None) -> Track:
+            writer = None
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                writer = AudioWriter(path, self._plan.output, overwrite=self._settings.existing != "refuse")
+                unfinished.callback(writer.discard)
+            return Track(query, writer, self._plan.output)
+
+        try:
+            stems = [
+                track(query, path) for query, path in zip(self._plan.queries, self._plan.stems, strict=True)
+            ]
+            return Tracks(stems, track(None, self._plan.rest) if self._plan.rest else None)
+        except OSError as error:
+            raise AudioFileError(f"cannot make {error.filename!r}: {error.strerror}") from error
+
+    def _publish(self, tracks: Tracks) -> None:
+        with self._stage("write"):
+            self._check_cancelled()
+            # An old record must not vouch for new files, should this end between two of them.
+            self._plan.manifest.unlink(missing_ok=True)
+            publish(tracks.writers)
+        for track in [*tracks.stems, *([tracks.rest] if tracks.rest else [])]:
+            if track.writer is not None:
+                self._progress(Event("stem", self._mix, query=track.query, path=str(track.writer.path)))
+
+    def _result(
+        self, model: "Separator", tracks: Tracks, latency_samples: int, realtime_factor: float
+    ) -> RenderResult:
+        stems, rest = tracks.results()
+        return RenderResult(
+            self._plan.mix.path,
+            model.name,
+            self._plan.mix.sample_rate,
+            self._plan.mix.channels,
+            self._plan.frames / self._plan.mix.sample_rate,
+            realtime_factor,
+            latency_samples,
+            stems,
+            rest,
+            tracks.null_db,
+            self._plan.manifest,
+        )
+
+    def _finish(self, request: dict[str, Any], result: RenderResult) -> None:
+        """Draw the picture, write the record, and say so."""
+        if self._plan.picture is not None:
+            from soundlasso.bridge.picture import draw_render
+
+            with self._stage("picture"):
+                draw_render(self._plan)
+        folder = self._plan.manifest.parent
+        files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in self._plan.files[:-1]}
+        write_manifest(
+            self._plan.manifest, request, {**result.to_record(), "files": files, "timings": self._timings}
+        )
+        for message in result.warnings:
+            self._progress(Event("warning", self._mix, message=message))
+        self._progress(Event("done", self._mix))
+
+    def _check_cancelled(self) -> None:
+        if self._cancel is not None and self._cancel.is_set():
+            raise Cancelled(f"rendering {self._mix!r} was cancelled; nothing of it is left")
+
+    @contextlib.contextmanager
+    def _stage(self, stage: Stage) -> Iterator[None]:
+        self._progress(Event("stage", self._mix, stage=stage))
+        started_s = time.monotonic()
+        yield
+        self._timings[f"{stage}_s"] = round(time.monotonic() - started_s, 4)

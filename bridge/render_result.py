@@ -1,0 +1,179 @@
+"""What came of a render."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+_SILENCE_DB = -200.0  # JSON has no infinity; 24 bits end at -138
+
+
+@dataclasses.dataclass(frozen=True)
+class StemResult:
+    """One stem.
+
+    Attributes
+    ----------
+    query
+        What was asked for; None for the rest.
+    path
+        The file; None when the stem was only removed from the mix.
+    peak_db
+        The largest sample in dBFS; minus infinity for silence.
+    loudness_lufs
+        Integrated loudness after BS.1770-4; minus infinity for silence and below 400 ms.
+    presence
+        How surely the sound was there, 0 to 1, over the whole length; None for the rest.
+    clipped_samples
+        How many samples an integer format held at full scale.
+    """
+
+    query: str | None
+    path: Path | None
+    peak_db: float
+    loudness_lufs: float
+    presence: float | None
+    clipped_samples: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the command prints of a stem."""
+        return {
+            "query": self.query,
+            "path": None if self.path is None else str(self.path),
+            "peak_db": finite_db(self.peak_db),
+            "presence": self.presence if self.presence is None else round(self.presence, 4),
+        }
+
+    def to_record(self, folder: Path) -> dict[str, Any]:
+        """Return what a manifest in ``folder`` keeps of a stem."""
+        return {
+            "query": self.query,
+            "path": None if self.path is None else self.path.relative_to(folder).as_posix(),
+            "peak_db": self.peak_db if math.isfinite(self.peak_db) else None,
+            "loudness_lufs": self.loudness_lufs if math.isfinite(self.loudness_lufs) else None,
+            "presence": self.presence,
+            "clipped_samples": self.clipped_samples,
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any], folder: Path) -> "StemResult":
+        """Read what `to_record` wrote: its reverse."""
+        return cls(
+            query=record["query"],
+            path=None if record["path"] is None else folder / record["path"],
+            peak_db=_infinite(record["peak_db"]),
+            loudness_lufs=_infinite(record["loudness_lufs"]),
+            presence=record["presence"],
+            clipped_samples=record["clipped_samples"],
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class RenderResult:
+    """One mix, rendered.
+
+    Attributes
+    ----------
+    mix
+        The input.
+    model
+        The model's name.
+    sample_rate, channels
+        Of input and output, in Hz.
+    seconds
+        How much sound was rendered.
+    realtime_factor
+        The time it took, from opening the mix to the last file in its place, per second of sound.
+    latency_samples
+        How late the model's stream was; the files are aligned with the mix.
+    stems
+        One for each query, in order.
+    rest
+        The mix without the stems, if it was wanted.
+    null_db
+        The largest difference between the mix and the sum of stems and rest as written, in dBFS; minus
+        infinity when there is none, None without a rest.
+    manifest
+        The record beside the stems.
+    skipped
+        Whether an earlier render of the same was found and nothing was computed.
+    """
+
+    mix: Path
+    model: str
+    sample_rate: int
+    channels: int
+    seconds: float
+    realtime_factor: float
+    latency_samples: int
+    stems: tuple[StemResult, ...]
+    rest: StemResult | None
+    null_db: float | None
+    manifest: Path
+    skipped: bool = False
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know: samples that an integer format had to clip."""
+        parts = [*self.stems, *([self.rest] if self.rest else [])]
+        return [
+            f"{str(part.path)!r} is clipped at {part.clipped_samples} samples; FLOAT would keep them"
+            for part in parts
+            if part.clipped_samples
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``soundlasso render --json`` prints; silence is -200 dB there."""
+        return {
+            "mix": str(self.mix),
+            "model": self.model,
+            "sample_rate": self.sample_rate,
+            "channels": self.channels,
+            "seconds": round(self.seconds, 6),
+            "realtime_factor": round(self.realtime_factor, 5),
+            "latency_samples": self.latency_samples,
+            "stems": [stem.to_dict() for stem in self.stems],
+            "rest": None if self.rest is None else str(self.rest.path),
+            "null_db": None if self.null_db is None else finite_db(self.null_db),
+        }
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what the manifest keeps of the outcome, beside the request."""
+        folder = self.manifest.parent
+        return {
+            "seconds": self.seconds,
+            "realtime_factor": self.realtime_factor,
+            "latency_samples": self.latency_samples,
+            "stems": [stem.to_record(folder) for stem in self.stems],
+            "rest": None if self.rest is None else self.rest.to_record(folder),
+            "null_db": None if self.null_db is None else finite_db(self.null_db),
+        }
+
+    @classmethod
+    def from_manifest(cls, manifest: dict[str, Any], path: Path, mix: Path) -> "RenderResult":
+        """Read the result of an earlier render from its manifest."""
+        folder = path.parent
+        rest = manifest["rest"]
+        return cls(
+            mix=mix,
+            model=manifest["model"]["name"],
+            sample_rate=manifest["mix"]["sample_rate"],
+            channels=manifest["mix"]["channels"],
+            seconds=manifest["seconds"],
+            realtime_factor=manifest["realtime_factor"],
+            latency_samples=manifest["latency_samples"],
+            stems=tuple(StemResult.from_record(stem, folder) for stem in manifest["stems"]),
+            rest=None if rest is None else StemResult.from_record(rest, folder),
+            null_db=manifest["null_db"],
+            manifest=path,
+            skipped=True,
+        )
+
+
+def finite_db(level_db: float) -> float:
+    """Round a level for JSON, and hold it at -200 dB, which stands for silence."""
+    return round(max(level_db, _SILENCE_DB), 2)
+
+
+def _infinite(level: float | None) -> float:
+    return -math.inf if level is None else level

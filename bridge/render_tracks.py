@@ -1,0 +1,142 @@
+"""The output files of a render while it runs: written, metered and kept in line with the mix."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from soundlasso.bridge.audiofile_format import OutputFormat
+from soundlasso.bridge.audiofile_write import AudioWriter
+from soundlasso.bridge.render_result import StemResult
+from soundlasso.dsp.loudness import LoudnessMeter
+from soundlasso.dsp.metrics import level_db
+
+if TYPE_CHECKING:
+    from soundlasso.models.stream import SeparationStream
+
+Audio = npt.NDArray[np.float32]
+
+
+class Track:
+    """One stem or the rest on its way to its file, if it has one.
+
+    Parameters
+    ----------
+    query
+        The stem's; None for the rest.
+    writer
+        Where it goes; None when it is only measured.
+    output
+        Its rate and channels.
+    """
+
+    def __init__(self, query: str | None, writer: AudioWriter | None, output: OutputFormat) -> None:
+        self.query = query
+        self.writer = writer
+        self._meter = LoudnessMeter(output.sample_rate, output.channels)
+        self._peak = 0.0
+
+    def take(self, block: Audio) -> Audio:
+        """Write and measure a block; return it as the file holds it.
+
+        Shape: ``(channels, samples)``, both.
+        """
+        if self.writer is not None:
+            block = self.writer.write(block)
+        self._meter.process(block)
+        self._peak = max(self._peak, float(np.abs(block).max(initial=0.0)))
+        return block
+
+    def result(self, presence: float | None) -> StemResult:
+        """Describe the track, finished."""
+        return StemResult(
+            self.query,
+            None if self.writer is None else self.writer.path,
+            level_db(self._peak),
+            self._meter.integrated_lufs,
+            presence,
+            0 if self.writer is None else self.writer.clipped_samples,
+        )
+
+
+class Tracks:
+    """All tracks of a mix, whose rest is the mix less the stems *as their files hold them*.
+
+    So the files add up to the mix: to the last bit of float32, or exactly when stems and mix share an
+    integer format and nothing clips.
+
+    Parameters
+    ----------
+    stems
+        In the order of the queries.
+    rest
+        None when it is not wanted.
+    """
+
+    def __init__(self, stems: list[Track], rest: Track | None) -> None:
+        self.stems = stems
+        self.rest = rest
+        self._worst = 0.0
+        self._presence = np.zeros(len(stems))
+        self._samples = 0
+
+    def take(self, mix: Audio, stems: Audio, presence: npt.NDArray[np.floating]) -> None:
+        """Take the next samples of the mix, and of the stems in them.
+
+        Shape: mix ``(channels, samples)``, stems ``(queries, channels, samples)``, presence ``(queries,)``.
+        """
+        total = np.zeros(mix.shape)
+        for track, stem in zip(self.stems, stems, strict=True):
+            total += track.take(stem)
+        if self.rest is not None:
+            total += self.rest.take((mix - total).astype(np.float32))
+            self._worst = max(self._worst, float(np.abs(mix - total).max(initial=0.0)))
+        self._presence += presence * mix.shape[1]
+        self._samples += mix.shape[1]
+
+    @property
+    def writers(self) -> list[AudioWriter]:
+        """The files in the making."""
+        tracks = [*self.stems, *([self.rest] if self.rest else [])]
+        return [track.writer for track in tracks if track.writer is not None]
+
+    @property
+    def null_db(self) -> float | None:
+        """The largest error of the sum so far, in dBFS; None without a rest."""
+        return None if self.rest is None else level_db(self._worst)
+
+    def results(self) -> tuple[tuple[StemResult, ...], StemResult | None]:
+        """Describe the stems and the rest."""
+        presence = self._presence / max(self._samples, 1)
+        stems = tuple(track.result(float(mean)) for track, mean in zip(self.stems, presence, strict=True))
+        return stems, None if self.rest is None else self.rest.result(None)
+
+
+def aligned(stream: "SeparationStream", blocks: Iterable[Audio]) -> Iterator[tuple[Audio, Audio]]:
+    """Run a mix through a stream and take out the stream's latency.
+
+    Parameters
+    ----------
+    stream
+        As new.
+    blocks
+        The mix in order. Shape of each: ``(channels, samples)``.
+
+    Yields
+    ------
+    (numpy.ndarray, numpy.ndarray)
+        Samples of the mix, and the stems in those very samples: as many in all as there were in the mix.
+        Shape: ``(channels, samples)`` and ``(queries, channels, samples)``.
+    """
+    held = np.zeros((stream.channels, 0), np.float32)
+    early = stream.latency_samples
+    for block in blocks:
+        held = np.concatenate([held, block], axis=1)
+        stems = stream.process(block)
+        dropped = min(early, stems.shape[2])
+        early -= dropped
+        stems = stems[:, :, dropped:]
+        yield held[:, : stems.shape[2]], stems
+        held = held[:, stems.shape[2] :]
+    yield held, stream.flush()[:, :, early:]
