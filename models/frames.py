@@ -20,9 +20,10 @@ from soundlasso.models.lariat import Heard, LariatStep, Query, State
 
 MODEL_RATE = 44100
 MODEL_HOP = N_FFT // 4
-HEARD_LEVEL = 0.03  # RMS of a bin's magnitude at the running level, as in training
+HEARD_LEVEL = 0.06  # RMS of a bin at the running level; training varied it by 30 dB around
 _FRAMES_AT_ONCE = 32  # small enough for the caches, large enough for the matrix products
 _HANN_POWER = 3 / 8  # mean of the squared window
+_FRAME_FLOOR, _LEVEL_FLOOR = 1e-3, 1e-3  # stems this far under the frame, or the level, are no evidence
 
 
 class FrameEngine:
@@ -90,41 +91,47 @@ class FrameEngine:
     def _separate(self, spectra: Tensor) -> Tensor:
         """Shape: (C, T, bins) -> (Q, C, T, bins)."""
         power = self._bands.power_to_bands(self._heard_power(spectra))  # (B, T, F)
-        heard, self._state = self._network.step(self._features(power), self._state)
-        return spectra * self._bands.gains_to_bins(self._gains(heard, power))
+        level = self._running_level(power)
+        features = log_magnitude(power * (HEARD_LEVEL**2 / level)[..., None])
+        heard, self._state = self._network.step(features, self._state)
+        return spectra * self._bands.gains_to_bins(self._gains(heard, power, level))
 
     def _heard_power(self, spectra: Tensor) -> Tensor:
         power = spectra.real.square() + spectra.imag.square()
         power = power * (N_FFT / self._hann.n_fft) ** 2
         return power.mean(0, keepdim=True) if self._stereo == "linked" else power
 
-    def _features(self, power: Tensor) -> Tensor:
-        """Log magnitudes at the running level."""
-        bin_power = power.sum(-1) / N_BINS
-        level_db = self._level.process(bin_power / (N_FFT * _HANN_POWER))
-        at_level = 10 ** (-level_db / 10) * (HEARD_LEVEL**2 / (N_FFT * _HANN_POWER))
-        return log_magnitude(power * at_level[..., None])
+    def _running_level(self, power: Tensor) -> Tensor:
+        """Return the mean power of a bin at the running level.  Shape: (B, T, F) -> (B, T)."""
+        of_full_scale = N_FFT * _HANN_POWER  # mean power of a bin when the samples' mean power is 1
+        level_db = self._level.process(power.sum(-1) / (N_BINS * of_full_scale))
+        return of_full_scale * 10 ** (level_db / 10)
 
-    def _gains(self, heard: Heard, power: Tensor) -> Tensor:
+    def _gains(self, heard: Heard, power: Tensor, level: Tensor) -> Tensor:
         assert self._asked is not None, "a stream asks before it processes"
         every = self._network.gain(heard, self._query)  # (Q + A, B, T, F)
         wanted = every[: self._gate.queries]
-        opened = self._gate.process(*self._evidence(heard, wanted, power))  # (Q, T)
+        opened = self._gate.process(*_evidence(wanted, power, level))  # (Q, T)
         gains = compete(every, len(self._asked.avoid), self._asked.consistent)
         if self._asked.gate:
             gains = gains * torch.from_numpy(opened.astype(np.float32)).to(gains.device)[:, None, :, None]
         return gains
 
-    def _evidence(
-        self, heard: Heard, gains: Tensor, power: Tensor
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return per query and frame what speaks for it, and how much was heard of it.
 
-        A sound that is there has bands of its own, with gains near one; for one that is not, the
-        network hedges with small gains everywhere.  So the evidence is the gain itself, averaged
-        over the stem's energy: it does not depend on how loud the sound is in the mixture.
-        """
-        energy = gains.square() * power
-        for_it = (energy * gains).sum((1, 3))
-        all_of_it = energy.sum((1, 3)) + 1e-3 * power.sum((0, 2)) + 1e-9
-        return for_it.double().cpu().numpy(), all_of_it.double().cpu().numpy()
+def _evidence(
+    gains: Tensor, power: Tensor, level: Tensor
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return per query and frame what speaks for it, and how much was heard.
+
+    A sound that is there has bands of its own, with gains near one; for one that is not, the network
+    hedges with small gains everywhere.  So the evidence is the gain itself, averaged over the
+    stem's energy: it does not depend on how loud the sound is in the mixture.  A stem 30 dB under
+    the frame or the running level fades out of the average, so presence falls in a pause.
+
+    Shape: gains (Q, B, T, F), power (B, T, F), level (B, T) -> (Q, T), (Q, T).
+    """
+    power = power / (N_BINS * level)[..., None]
+    energy = gains.square() * power
+    speaking_for = (energy * gains).sum((1, 3))
+    heard = energy.sum((1, 3)) + (_FRAME_FLOOR * power.sum(-1) + _LEVEL_FLOOR).sum(0)
+    return speaking_for.double().cpu().numpy(), heard.double().cpu().numpy()

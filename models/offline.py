@@ -76,7 +76,7 @@ def separate(
         avoid=avoid, keep=keep, duck_db=duck_db, profile=profile,
     )  # fmt: skip
     stems = _run(stream, channels, progress or (lambda fraction: None), cancel or threading.Event())
-    shaped = stems.reshape(-1, *audio.shape)
+    shaped = stems.reshape(len(stems), *audio.shape)
     return shaped[0] if isinstance(queries, str) else shaped
 
 

@@ -7,9 +7,9 @@ from soundlasso.models.separator import Separator, load_model
 
 
 @pytest.fixture(scope="session", autouse=True)
-def two_threads() -> None:
-    """Compute with the number of threads that the figures were measured with."""
-    torch.set_num_threads(2)
+def one_thread() -> None:
+    """Compute with one thread: steady on a busy machine, where two would wait for each other."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
