@@ -135,6 +135,9 @@ def plan_render(
     """
     info = inspect_audio(mix)
     queries = check_queries(queries)
+    if not queries:
+        raise QueryError("no query; name at least one sound")
+    settings = dataclasses.replace(settings, avoid=check_queries(settings.avoid))
     start, frames = region_frames(info, settings.start_s, settings.length_s)
     output = choose_format(info, frames, format=settings.format, subtype=settings.subtype)
     rest, *stems = _name_files(info.path, queries, Path(out), settings)
@@ -154,7 +157,7 @@ def plan_render(
 
 
 def check_queries(queries: Sequence[str]) -> tuple[str, ...]:
-    """Trim the queries, refusing none at all and the same one twice.
+    """Trim texts that name sounds, refusing the same one twice.
 
     Raises
     ------
@@ -164,8 +167,6 @@ def check_queries(queries: Sequence[str]) -> tuple[str, ...]:
     from soundlasso.models.text import check_query
 
     checked = tuple(check_query(query) for query in queries)
-    if not checked:
-        raise QueryError("no query; name at least one sound")
     twice = [query for query in checked if checked.count(query) > 1]
     if twice:
         raise QueryError(f"the query {twice[0]!r} is given twice; name each sound once")

@@ -1,0 +1,261 @@
+"""`soundlasso render`: name sounds, get their stems as files."""
+
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, Literal, cast
+
+import typer
+
+from soundlasso.bridge.audiofile_format import FORMATS, SUBTYPES
+from soundlasso.bridge.events import Event, EventLog, OnEvent
+from soundlasso.bridge.naming import DEFAULT_TEMPLATE, FIELDS
+from soundlasso.bridge.render_display import Bars, Lines
+from soundlasso.bridge.render_inputs import Input, find_inputs
+from soundlasso.bridge.render_plan import (
+    Existing,
+    RenderPlan,
+    RenderSettings,
+    check_plan_space,
+    check_plans,
+    plan_render,
+)
+from soundlasso.bridge.render_result import RenderResult, StemResult
+from soundlasso.dsp.errors import AudioFileError, SoundlassoError, UnknownModelError
+
+FAILURE, USAGE = 1, 2
+_TERMINATED = 128 + signal.SIGTERM
+
+
+class Stereo(StrEnum):
+    """How channels are treated."""
+
+    linked = "linked"
+    independent = "independent"
+
+
+def render(
+    mixes: Annotated[
+        list[str], typer.Argument(metavar="MIX...", help="Files, folders or patterns.", show_default=False)
+    ],
+    queries: Annotated[
+        list[str],
+        typer.Option("--query", "-q", help="A sound to pull out; repeat for more.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the files.")] = Path("stems"),
+    model: Annotated[str, typer.Option(help="A model's name, or its weights file.")] = "lariat",
+    rest: Annotated[bool, typer.Option(help="Write the mix without the stems, too.")] = True,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Write only the rest: the mix without these sounds.")
+    ] = False,
+    start: Annotated[float, typer.Option(metavar="S", help="Begin at this second.")] = 0.0,
+    length: Annotated[
+        float | None, typer.Option(metavar="S", help="Render this many seconds at most.")
+    ] = None,
+    format: Annotated[str, typer.Option(metavar="|".join(FORMATS), help="The files' format.")] = "wav",
+    subtype: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(SUBTYPES),
+            help="How samples are stored; 'same' as the input. FLOAT for wav, PCM_24 for flac.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help=f"How files are named, from {', '.join(FIELDS)}; / makes folders.")
+    ] = DEFAULT_TEMPLATE,
+    stereo: Annotated[Stereo, typer.Option(help="One mask for all channels, or one each.")] = Stereo.linked,
+    consistent: Annotated[
+        bool, typer.Option("--consistent", help="Let stems compete, so that they share nothing.")
+    ] = False,
+    avoid: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="A sound that competes but gives no stem.", show_default=False),
+    ] = None,
+    gate: Annotated[bool, typer.Option(help="Silence a stem where its sound is not there.")] = True,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw spectrograms of mix, stems and rest.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each mix.")] = False,
+    events: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write what happens as JSON lines; fd:N for an open descriptor.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+    skip_existing: Annotated[
+        bool,
+        typer.Option(
+            "--skip-existing",
+            help="Pass over mixes rendered before from the same input, queries, model and settings.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check all, print the files to come, compute nothing.")
+    ] = False,
+    device: Annotated[str, typer.Option(metavar="cpu|cuda|mps", help="Where to compute.")] = "cpu",
+) -> None:
+    """Name sounds, get their stems as files.
+
+    Stems have the rate, channels and length of the mix, and with "<mix> - rest" they add up to it.
+    "<mix>.soundlasso.json" records what was done.
+    """
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        settings = RenderSettings(
+            model,
+            rest,
+            remove,
+            start,
+            length,
+            format,
+            subtype,
+            name,
+            cast(Literal["linked", "independent"], stereo.value),
+            consistent,
+            tuple(avoid or ()),
+            gate,
+            plot,
+            _existing(overwrite, skip_existing),
+            device,
+        )
+        inputs = find_inputs(mixes, out)
+        log = EventLog(events) if events is not None else None
+    except SoundlassoError as error:
+        raise _usage(error) from error
+    with log or contextlib.nullcontext():
+        batch = _Batch(as_json, log)
+        plans = batch.plan(inputs, queries, settings)
+        if dry_run:
+            _print_plans(plans, as_json)
+        elif plans:
+            batch.render(plans)
+    if batch.failed:
+        raise typer.Exit(FAILURE)
+
+
+def _existing(overwrite: bool, skip_existing: bool) -> Existing:
+    if overwrite and skip_existing:
+        raise SoundlassoError("--overwrite and --skip-existing exclude each other; choose one")
+    return "overwrite" if overwrite else "skip" if skip_existing else "refuse"
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Leave as Ctrl-C does, so that no partial file stays."""
+    raise SystemExit(_TERMINATED)
+
+
+def _complain(text: object) -> None:
+    typer.echo(f"soundlasso: {text}", err=True)
+
+
+def _usage(error: SoundlassoError) -> typer.Exit:
+    _complain(error)
+    return typer.Exit(USAGE)
+
+
+class _Batch:
+    """Several mixes in one go, of which a bad one does not stop the others."""
+
+    def __init__(self, as_json: bool, log: EventLog | None) -> None:
+        self.failed = False
+        self._as_json = as_json
+        self._log = log
+
+    def plan(
+        self, inputs: Sequence[Input], queries: Sequence[str], settings: RenderSettings
+    ) -> list[RenderPlan]:
+        """Plan and check all mixes before anything is computed."""
+        plans = []
+        try:
+            for mix in inputs:
+                try:
+                    plans.append(plan_render(mix.path, queries, mix.out, settings))
+                except AudioFileError as error:
+                    self._fail(mix.path, error)
+            check_plans(plans, [mix.path for mix in inputs])
+        except SoundlassoError as error:
+            raise _usage(error) from error
+        check_plan_space(plans)
+        return plans
+
+    def render(self, plans: Sequence[RenderPlan]) -> None:
+        """Render all that was planned."""
+        self._load(plans[0].settings)
+        for plan in plans:
+            try:
+                result = self._render_one(plan)
+            except (SoundlassoError, OSError) as error:
+                self._fail(plan.mix.path, error)
+            else:
+                for warning in result.warnings:
+                    _complain(warning)
+                _print_result(result, self._as_json)
+
+    def _load(self, settings: RenderSettings) -> None:
+        from soundlasso.models.separator import load_model
+
+        try:
+            load_model(settings.model, settings.device)
+        except UnknownModelError as error:
+            raise _usage(error) from error
+
+    def _render_one(self, plan: RenderPlan) -> RenderResult:
+        from soundlasso.bridge.render import run_plan
+
+        with Bars(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr) as display:
+            return run_plan(plan, progress=_both(display, self._log))
+
+    def _fail(self, mix: Path, error: Exception) -> None:
+        self.failed = True
+        _complain(error)
+        if self._log is not None:
+            self._log(Event("error", str(mix), message=str(error)))
+
+
+def _both(display: OnEvent, log: OnEvent | None) -> OnEvent:
+    def tell(event: Event) -> None:
+        display(event)
+        if log is not None:
+            log(event)
+
+    return tell
+
+
+def _print_plans(plans: Sequence[RenderPlan], as_json: bool) -> None:
+    for plan in plans:
+        if as_json:
+            typer.echo(json.dumps(_plan_to_dict(plan), ensure_ascii=False))
+        else:
+            typer.echo("\n".join(str(path) for path in plan.files))
+
+
+def _plan_to_dict(plan: RenderPlan) -> dict[str, Any]:
+    stems = zip(plan.queries, plan.stems, strict=True)
+    return {
+        "mix": str(plan.mix.path),
+        "stems": [{"query": query, "path": None if path is None else str(path)} for query, path in stems],
+        "rest": None if plan.rest is None else str(plan.rest),
+    }
+
+
+def _print_result(result: RenderResult, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), ensure_ascii=False))
+        return
+    done = "was there" if result.skipped else f"took {result.realtime_factor:.3f} of real time"
+    typer.echo(f"{result.mix} ({result.seconds:.1f} s) {done}")
+    for stem in [*result.stems, *([result.rest] if result.rest else [])]:
+        typer.echo(f"  {_describe(stem)}")
+
+
+def _describe(stem: StemResult) -> str:
+    where = f"{stem.query!r}, removed" if stem.path is None else str(stem.path)
+    level = "silent" if stem.peak_db < -200 else f"peak {stem.peak_db:.1f} dBFS"
+    return f"{where}: {level}" if stem.presence is None else f"{where}: {level}, presence {stem.presence:.0%}"
