@@ -1,4 +1,4 @@
-"""Read and write weights as safetensors whose file name carries their SHA-256.
+"""Weights: safetensors whose file name carries their SHA-256, and networks filled strictly from them.
 
 A name ends in the first eight hex digits of the content's hash, as
 ``minilm-1a2b3c4d.safetensors``; `load_safetensors` refuses a file whose content
@@ -10,16 +10,20 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from soundlasso.dsp.errors import ModelError
 
 HASH_DIGITS = 8
+HARMLESS = ("position_ids", "token_type_ids", "num_batches_tracked")  # counters that some files carry
+Network = TypeVar("Network", bound=nn.Module)
 _NAMED = re.compile(rf"-([0-9a-f]{{{HASH_DIGITS}}})\.safetensors$")
 
 
@@ -80,6 +84,59 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def check_tensors(tensors: Mapping[str, Tensor], network: nn.Module, what: str) -> dict[str, Tensor]:
+    """Return the tensors of `network` from `tensors` as float32, each checked.
+
+    Raises
+    ------
+    ModelError
+        If a tensor is missing, not expected, of another shape or not finite. Only the counters in
+        `HARMLESS` may be there or not.
+    """
+    expected = {name: tensor.shape for name, tensor in network.state_dict().items() if not _is_harmless(name)}
+    given = {name: tensor for name, tensor in tensors.items() if not _is_harmless(name)}
+    both = [name for name in expected if name in given]
+    faults = {
+        "missing": expected.keys() - given.keys(),
+        "not expected": given.keys() - expected.keys(),
+        "of another shape": {name for name in both if given[name].shape != expected[name]},
+        "not finite numbers": {name for name in both if not _is_finite(given[name])},
+    }
+    told = [f"{_some(names)} {fault}" for fault, names in faults.items() if names]
+    if told:
+        raise ModelError(f"{what} does not fit {type(network).__name__}: {'; '.join(told)}")
+    return {name: given[name].float() for name in expected}
+
+
+def fill(network: Network, tensors: Mapping[str, Tensor], what: str) -> Network:
+    """Give a network built on the meta device its tensors, strictly, and return it for inference.
+
+    Building on meta draws no random weights, which is faster and leaves the caller's random state alone.
+    """
+    network.load_state_dict(check_tensors(tensors, network, what), strict=False, assign=True)
+    for name, buffer in dict(network.named_buffers()).items():
+        if buffer.is_meta:  # one of the harmless: counts up, or all zero
+            owner, _, leaf = name.rpartition(".")
+            value = torch.zeros_like(buffer, device="cpu")
+            value += torch.arange(buffer.shape[-1]) if leaf == "position_ids" else 0
+            setattr(network.get_submodule(owner), leaf, value)
+    return network.eval().requires_grad_(False)
+
+
+def _is_harmless(name: str) -> bool:
+    return name.rpartition(".")[2] in HARMLESS
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and bool(tensor.isfinite().all())
+
+
+def _some(names: Iterable[str]) -> str:
+    """Return the first three names and how many more there are."""
+    first, more = sorted(names)[:3], len(list(names)) - 3
+    return ", ".join(map(repr, first)) + (f" and {more} more" if more > 0 else "")
 
 
 def _read(path: Path) -> bytes:

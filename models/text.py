@@ -8,22 +8,21 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from soundlasso.dsp.errors import QueryError
-from soundlasso.models.checkpoint import load_safetensors
+from soundlasso.models.checkpoint import fill, load_safetensors
 from soundlasso.models.eight_bit import unpack_rows
 
 MAX_QUERY_CHARACTERS = 300
 CACHED_QUERIES = 4096
 MINILM = Path(__file__).parent / "weights" / "minilm" / "minilm-51ec7142.safetensors"
 MINILM_TOKENS = 256  # all-MiniLM-L6-v2 was trained on no more
-Network = TypeVar("Network", bound=nn.Module)
 
 
 class TextEncoder(Protocol):
@@ -114,23 +113,8 @@ class MiniLM(CachedEncoder):
         config = BertConfig.from_json_file(str(weights.with_name("config.json")))
         with torch.device("meta"):
             network = BertModel(config, add_pooling_layer=False)
-        self._network = fill(network, tensors)
+        self._network = fill(network, tensors, weights.name)
 
     def _embed(self, tokens: Tensor) -> Tensor:
         states: Tensor = self._network(input_ids=tokens).last_hidden_state  # (1, tokens, size)
         return states.mean(1)
-
-
-def fill(network: Network, tensors: dict[str, Tensor]) -> Network:
-    """Give a network built on the meta device its tensors, strictly by name, and return it for inference.
-
-    Building on meta draws no random weights, which is faster and leaves the caller's random state alone.
-    """
-    network.load_state_dict(tensors, strict=True, assign=True)
-    for name, buffer in dict(network.named_buffers()).items():
-        if buffer.is_meta:  # not saved with the weights: counts up, or all zero
-            owner, _, leaf = name.rpartition(".")
-            counts = torch.arange(buffer.shape[-1]).expand(buffer.shape)
-            value = counts if leaf == "position_ids" else torch.zeros(buffer.shape, dtype=buffer.dtype)
-            setattr(network.get_submodule(owner), leaf, value)
-    return network.eval().requires_grad_(False)

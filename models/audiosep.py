@@ -1,0 +1,99 @@
+"""AudioSep's published checkpoints: which tensors are the separator's and which the text tower's.
+
+A Lightning ``.ckpt`` holds both, and an optimiser and CLAP's audio branch that are not read. Plain
+``.pt``/``.bin`` state dicts and safetensors are read by the same names.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from soundlasso.dsp.errors import ModelError
+from soundlasso.models.checkpoint import check_tensors, parse_safetensors
+from soundlasso.models.clap import clap_name
+from soundlasso.models.pickled import TorchArchive, promised_tensors
+from soundlasso.models.resunet import ResUNet30
+
+_FROZEN = ("base.stft.", "base.istft.")  # Fourier matrices as convolutions: torch.stft has them built in
+_SEPARATOR = ("base.", "film.")
+
+Rename = Callable[[str], str | None]
+
+
+def separator_name(published: str) -> str | None:
+    """Return our name for a tensor of a separator checkpoint; None if it is not of the network."""
+    name = published.removeprefix("ss_model.")
+    return name if name.startswith(_SEPARATOR) and not name.startswith(_FROZEN) else None
+
+
+def read_separator(path: Path) -> dict[str, Tensor]:
+    """Return the separation network's tensors in `path`, checked strictly against `ResUNet30`.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read, is a CLAP checkpoint, or lacks, adds or misshapes a tensor.
+    """
+    names = tensor_names(path)
+    tensors = read_tensors(path, separator_name)
+    if not tensors:
+        is_text = any(map(clap_name, names))
+        kind = "a CLAP text encoder, not a separator" if is_text else f"not a separator: {_glimpse(names)}"
+        raise ModelError(
+            f"{str(path)!r} is {kind}; give AudioSep's .ckpt, whose tensors begin with 'ss_model.'"
+        )
+    with torch.device("meta"):
+        network = ResUNet30()
+    return check_tensors(tensors, network, repr(str(path)))
+
+
+def read_text_tower(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of CLAP's text tower in `path`, named as transformers names them.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read or has no text tower.
+    """
+    tensors = read_tensors(path, clap_name)
+    if not tensors:
+        names = tensor_names(path)
+        is_separator = any(map(separator_name, names))
+        kind = "a separator without CLAP's text tower" if is_separator else f"not CLAP: {_glimpse(names)}"
+        raise ModelError(f"{str(path)!r} is {kind}; give CLAP's .pt, whose tensors hold 'text_branch.'")
+    return tensors
+
+
+def read_tensors(path: Path, rename: Rename) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file or a pickle that `rename` gives a name, under that name."""
+    if path.suffix == ".safetensors":
+        whole = parse_safetensors(_content(path), path)
+        return {new: tensor for name, tensor in whole.items() if (new := rename(name)) is not None}
+    with closing(TorchArchive(path)) as archive:
+        tree = promised_tensors(archive.tree)
+        return {
+            new: archive.read(tensor) for name, tensor in tree.items() if (new := rename(name)) is not None
+        }
+
+
+def tensor_names(path: Path) -> list[str]:
+    """Return the names of all tensors in `path`."""
+    if path.suffix == ".safetensors":
+        return list(parse_safetensors(_content(path), path))
+    with closing(TorchArchive(path)) as archive:
+        return list(promised_tensors(archive.tree))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {str(path)!r}: {error.strerror}") from error
+
+
+def _glimpse(names: Iterable[str]) -> str:
+    first = list(names)[:3]
+    return f"its tensors are {', '.join(map(repr, first))}..." if first else "it holds no named tensors"

@@ -1,0 +1,147 @@
+"""CLAP's and CLIP's text towers against the networks they were published as."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection, RobertaConfig, RobertaModel
+
+from soundlasso.dsp.errors import ModelError
+from soundlasso.models.clap import CLAP, CLIP, clap_name
+
+SAME_VECTOR = 1e-5  # of a unit vector, largest difference of one number
+
+QUERIES = ["a dog barking", "drums", "someone playing the piano in a large hall while it rains outside"]
+SMALL: dict[str, Any] = {
+    "hidden_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 96,
+}
+PADDED_TOKENS = 96  # longer than any query here
+
+
+def _tokenizer(folder: Path, specials: dict[str, int], start: str, end: str) -> Path:
+    """Write a tokenizer of single bytes, with CLAP's or CLIP's frame around a text."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    free = [number for number in range(len(letters) + len(specials)) if number not in specials.values()]
+    vocabulary = dict(zip(letters, free, strict=True)) | specials
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    frame = [(start, vocabulary[start]), (end, vocabulary[end])]
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{start} $A {end}", special_tokens=frame)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder / "tokenizer.json"
+
+
+def roberta_tokenizer(folder: Path) -> Path:
+    return _tokenizer(folder, {"<s>": 0, "<pad>": 1, "</s>": 2}, "<s>", "</s>")
+
+
+def clap_checkpoint(
+    config: RobertaConfig, size: int
+) -> tuple[RobertaModel, nn.Sequential, dict[str, Tensor]]:
+    """Return CLAP as AudioSep builds it, random, and its tensors under the published names."""
+    torch.manual_seed(5)
+    tower = RobertaModel(config).eval()
+    projection = nn.Sequential(nn.Linear(config.hidden_size, size), nn.ReLU(), nn.Linear(size, size))
+    parts = {"text_branch": tower, "text_projection": projection}
+    tensors = {
+        f"{part}.{name}": value
+        for part, module in parts.items()
+        for name, value in module.state_dict().items()
+    }
+    tensors["text_branch.embeddings.position_ids"] = torch.arange(config.max_position_embeddings)[None]
+    tensors["text_transform.sequential.0.weight"] = torch.zeros(size, size)
+    tensors["audio_branch.bn0.weight"] = torch.zeros(64)
+    tensors["logit_scale_a"] = torch.zeros(())
+    return tower, projection, tensors
+
+
+@pytest.mark.parametrize("prefix", ["query_encoder.model.", "module.", ""])
+@torch.no_grad()
+def test_clap_is_roberta_and_two_linear_layers(prefix: str, tmp_path: Path) -> None:
+    _check_clap(
+        RobertaConfig(vocab_size=300, max_position_embeddings=514, **_ROBERTA, **SMALL), 32, prefix, tmp_path
+    )
+
+
+@torch.no_grad()
+def test_clap_of_the_published_size(tmp_path: Path) -> None:
+    _check_clap(
+        RobertaConfig(vocab_size=50265, max_position_embeddings=514, **_ROBERTA), 512, "module.", tmp_path
+    )
+
+
+_ROBERTA: dict[str, Any] = {"layer_norm_eps": 1e-5, "type_vocab_size": 1, "pad_token_id": 1}
+
+
+def _check_clap(config: RobertaConfig, size: int, prefix: str, folder: Path) -> None:
+    tower, projection, published = clap_checkpoint(config, size)
+    renamed = {clap_name(prefix + name): tensor for name, tensor in published.items()}
+    tensors = {name: tensor for name, tensor in renamed.items() if name is not None}
+    tokenizer = roberta_tokenizer(folder)
+    encoder = CLAP(tensors, tokenizer)
+
+    padded = Tokenizer.from_file(str(tokenizer))  # as AudioSep: every text padded to one length, with a mask
+    padded.enable_padding(length=PADDED_TOKENS, pad_id=1, pad_token="<pad>")
+    encoded = [padded.encode(query) for query in QUERIES]
+    tokens, mask = (torch.tensor([getattr(e, part) for e in encoded]) for part in ("ids", "attention_mask"))
+    expected = normalize(projection(tower(tokens, attention_mask=mask).pooler_output), dim=-1)
+
+    vectors = encoder.encode(QUERIES)
+    assert encoder.size == size and vectors.shape == (3, size)
+    assert (vectors - expected).abs().max() <= SAME_VECTOR
+    assert (vectors[0] - vectors[1]).norm() > 100 * SAME_VECTOR
+
+
+def test_a_long_query_fits_clap(tmp_path: Path) -> None:
+    config = RobertaConfig(vocab_size=300, max_position_embeddings=20, **_ROBERTA, **SMALL)
+    _, _, published = clap_checkpoint(config, 8)
+    tensors = {clap_name(name) or "": tensor for name, tensor in published.items() if clap_name(name)}
+    encoder = CLAP(tensors, roberta_tokenizer(tmp_path))
+    longer_than_its_positions = "x" * 300
+    assert torch.isfinite(encoder.encode([longer_than_its_positions])).all()
+
+
+@torch.no_grad()
+def test_clip_is_transformers_clip_at_unit_length(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    start, end = 256, 257  # the last two words, as published
+    config = CLIPTextConfig(
+        vocab_size=258,
+        max_position_embeddings=77,
+        projection_dim=24,
+        bos_token_id=start,
+        eos_token_id=end,
+        **SMALL,
+    )
+    published = CLIPTextModelWithProjection(config).eval()
+    tokenizer = _tokenizer(
+        tmp_path, {"<|startoftext|>": start, "<|endoftext|>": end}, "<|startoftext|>", "<|endoftext|>"
+    )
+    encoder = CLIP(published.state_dict(), tokenizer)
+    plain = Tokenizer.from_file(str(tokenizer))
+    for query, vector in zip(QUERIES, encoder.encode(QUERIES), strict=True):
+        tokens = torch.tensor([plain.encode(query).ids])
+        expected = normalize(published(tokens).text_embeds[0], dim=0)
+        assert (vector - expected).abs().max() <= SAME_VECTOR
+
+
+def test_weights_that_are_not_a_tower_say_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="not those of a text encoder: they have no matrix"):
+        CLAP({"base.bn0.weight": torch.zeros(1025)}, roberta_tokenizer(tmp_path))
+
+
+def test_a_tower_with_a_missing_tensor_names_it(tmp_path: Path) -> None:
+    config = RobertaConfig(vocab_size=300, max_position_embeddings=514, **_ROBERTA, **SMALL)
+    _, _, published = clap_checkpoint(config, 8)
+    del published["text_branch.pooler.dense.bias"]
+    tensors = {clap_name(name) or "": tensor for name, tensor in published.items() if clap_name(name)}
+    with pytest.raises(ModelError, match=r"'text_model\.pooler\.dense\.bias' missing"):
+        CLAP(tensors, roberta_tokenizer(tmp_path))
