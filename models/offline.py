@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from soundlasso.dsp.errors import AudioError, Cancelled
 from soundlasso.models.engine import Audio, Profile
@@ -15,7 +16,7 @@ _BLOCK_S = 10.0
 
 
 def separate(
-    audio: Audio,
+    audio: npt.NDArray[np.floating],
     sample_rate: float,
     queries: str | Sequence[str],
     *,
@@ -58,6 +59,7 @@ def separate(
     Examples
     --------
     >>> import numpy as np
+    import numpy.typing as npt
     >>> mixture = np.zeros((2, 44100), np.float32)
     >>> separate(mixture, 44100, "drums").shape
     (2, 44100)
@@ -81,7 +83,10 @@ def separate(
 
 
 def _run(
-    stream: SeparationStream, audio: Audio, progress: Callable[[float], None], cancel: threading.Event
+    stream: SeparationStream,
+    audio: npt.NDArray[np.floating],
+    progress: Callable[[float], None],
+    cancel: threading.Event,
 ) -> Audio:
     length = audio.shape[1]
     late = np.empty((len(stream.queries), len(audio), length + stream.latency_samples), np.float32)

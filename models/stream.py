@@ -1,5 +1,6 @@
 """The stream: the one way audio is separated, offline, as an effect and live."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -15,6 +16,16 @@ from soundlasso.models.separator import DEFAULT_MODEL, Separator, Stereo, load_m
 from soundlasso.models.text import check_query
 
 Keep = Literal["stem", "rest"]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Wish:
+    """What may be asked of the engine, in words."""
+
+    queries: tuple[str, ...]
+    avoid: tuple[str, ...]
+    gate: bool
+    consistent: bool
 
 
 class SeparationStream:
@@ -81,12 +92,11 @@ class SeparationStream:
         self._engine = self.model.engine(sample_rate, channels, stereo=stereo, profile=profile)
         self.latency_samples = self._engine.latency_samples
         self.hop_samples = self._engine.hop_samples
-        self._queries, self._avoid = _texts(queries, "query"), _texts(avoid, "avoid")
-        self._gate, self._consistent = gate, consistent
-        self._keep, self._duck_db = keep, duck_db
+        self._keep: Keep = keep
+        self._duck_db = duck_db
         self._dry = Delay(channels, self.latency_samples)
         self._mix = Ramp(_mix_of(keep, duck_db), self.hop_samples)
-        self._ask()
+        self._ask(_Wish(_texts(queries, "query"), _texts(avoid, "avoid"), gate, consistent))
         self.reset()
 
     def reset(self) -> None:
@@ -96,7 +106,7 @@ class SeparationStream:
         self._mix.reset()
         self._taken = 0
 
-    def process(self, block: Audio) -> Audio:
+    def process(self, block: npt.NDArray[np.floating]) -> Audio:
         """Take n samples, return n samples of each stem.
 
         Shape: (channels, n) -> (queries, channels, n).
@@ -130,38 +140,38 @@ class SeparationStream:
     @property
     def queries(self) -> tuple[str, ...]:
         """The texts, in the order of the stems; their number may change too."""
-        return self._queries
+        return self._wish.queries
 
     @queries.setter
     def queries(self, texts: Sequence[str] | str) -> None:
-        self._set(queries=_texts(texts, "query"))
+        self._ask(dataclasses.replace(self._wish, queries=_texts(texts, "query")))
 
     @property
     def avoid(self) -> tuple[str, ...]:
         """Sounds that compete with the queries but give no stem."""
-        return self._avoid
+        return self._wish.avoid
 
     @avoid.setter
     def avoid(self, texts: Sequence[str] | str) -> None:
-        self._set(avoid=_texts(texts, "avoid"))
+        self._ask(dataclasses.replace(self._wish, avoid=_texts(texts, "avoid")))
 
     @property
     def gate(self) -> bool:
         """Whether a stem is silenced while its sound is not there."""
-        return self._gate
+        return self._wish.gate
 
     @gate.setter
     def gate(self, on: bool) -> None:
-        self._set(gate=on)
+        self._ask(dataclasses.replace(self._wish, gate=on))
 
     @property
     def consistent(self) -> bool:
         """Whether masks compete, so that stems do not overlap."""
-        return self._consistent
+        return self._wish.consistent
 
     @consistent.setter
     def consistent(self, on: bool) -> None:
-        self._set(consistent=on)
+        self._ask(dataclasses.replace(self._wish, consistent=on))
 
     @property
     def keep(self) -> Keep:
@@ -183,30 +193,14 @@ class SeparationStream:
         self._mix.aim(_mix_of(self._keep, duck_db))
         self._duck_db = duck_db
 
-    def _set(
-        self,
-        queries: tuple[str, ...] | None = None,
-        avoid: tuple[str, ...] | None = None,
-        gate: bool | None = None,
-        consistent: bool | None = None,
-    ) -> None:
-        """Ask for something else; if the texts cannot be, all stays as it was."""
-        before = self._queries, self._avoid, self._gate, self._consistent
-        new = queries, avoid, gate, consistent
-        chosen = [old if value is None else value for old, value in zip(before, new, strict=True)]
-        self._queries, self._avoid, self._gate, self._consistent = chosen  # type: ignore[assignment]
-        try:
-            self._ask()
-        except QueryError:
-            self._queries, self._avoid, self._gate, self._consistent = before
-            raise
+    def _ask(self, wish: _Wish) -> None:
+        """Ask for something else; if its texts cannot be queries, all stays as it was."""
+        vectors = self.model.embed([*wish.queries, *wish.avoid])
+        wanted = len(wish.queries)
+        self._engine.ask(Asked(vectors[:wanted], vectors[wanted:], wish.gate, wish.consistent))
+        self._wish = wish
 
-    def _ask(self) -> None:
-        vectors = self.model.embed([*self._queries, *self._avoid])
-        wanted = len(self._queries)
-        self._engine.ask(Asked(vectors[:wanted], vectors[wanted:], self._gate, self._consistent))
-
-    def _check(self, block: Audio) -> Audio:
+    def _check(self, block: npt.NDArray[np.floating]) -> Audio:
         if not isinstance(block, np.ndarray) or block.dtype not in (np.float32, np.float64):
             kind = block.dtype if isinstance(block, np.ndarray) else type(block).__name__
             raise AudioError(f"a block must be an array of float32 or float64, not {kind}")

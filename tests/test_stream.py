@@ -16,8 +16,8 @@ CLICK_DB = -60.0  # above 4 kHz, against the tone; a hard switch of gain reaches
 def click_db(audio: Audio, around: int) -> float:
     """Return the peak above 4 kHz near a sample, in dB of the signal's peak."""
     highpass = scipy.signal.butter(8, 4000, "highpass", fs=RATE, output="sos")
-    high = scipy.signal.sosfilt(highpass, audio.astype(np.float64))
-    near = np.abs(high[..., around - 500 : around + 8000]).max()
+    high = np.asarray(scipy.signal.sosfilt(highpass, audio.astype(np.float64)))
+    near = float(np.abs(high[..., around - 500 : around + 8000]).max())
     return 20 * np.log10(near / np.abs(audio).max() + 1e-12)
 
 
