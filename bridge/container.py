@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, SupportsIndex, TypeAlias, overload
 
-from pedalboard import Plugin
+from pedalboard import Plugin, PluginContainer
 
-from soundlasso.bridge.effect import Audio, Effect, StreamSpec, join
-from soundlasso.bridge.native import Native, walk, wrap
+from soundlasso.bridge.effect import AlignedEffect, Audio, Effect, StreamSpec, join
+from soundlasso.bridge.native import Native, wrap
 
 Item: TypeAlias = Plugin | Effect | None
 
@@ -34,7 +34,7 @@ class Line:
     stages: tuple[Stage, ...]
 
 
-class Container(Effect):
+class Container(AlignedEffect):
     """What `Board` and `Mix` share: pedalboard's list of plugins, slices and more, edited while it plays.
 
     An item is a native plugin, an effect, another board, or None, which is skipped.
@@ -116,6 +116,10 @@ class Container(Effect):
         plural = "" if len(self) == 1 else "s"
         return f"<{type(self).__name__} with {len(self)} plugin{plural}: {list(self._items)!r}>"
 
+    def inside(self) -> Iterable[Item]:
+        """Return the items."""
+        return self._items
+
     # Edits.
 
     def _edit(self, change: Callable[[list[Item]], object]) -> None:
@@ -175,7 +179,6 @@ class Container(Effect):
     def _begin(self, spec: StreamSpec, line: Line) -> None:
         self._spec, self._line, self._playing = spec, line, line
         self.latency_samples = self._latency(line.members)
-        self._late = spec.zeros(self.latency_samples)
 
     def render(self, samples: Audio, spec: StreamSpec) -> Audio:
         """Process a whole signal, each effect compensated on its own."""
@@ -213,20 +216,6 @@ class Container(Effect):
         self._begin(self._spec, line)
         return rest
 
-    def prepare(self, sample_rate: float, channels: int, max_block: int) -> None:
-        """Begin a new stream; the same as `start`."""
-        self.start(StreamSpec(sample_rate, channels, max_block))
-
-    def block(self, samples: Audio) -> Audio:
-        """Process a block into as many samples, `latency_samples` late."""
-        ready = join([self._late, self.push(samples)])
-        n = samples.shape[1]
-        if ready.shape[1] < n:  # a late effect was put in meanwhile
-            assert self._spec is not None
-            ready = join([self._spec.zeros(n - ready.shape[1]), ready])
-        self._late = ready[:, n:]
-        return ready[:, :n]
-
     def clear(self) -> None:
         """Forget all audio in every effect."""
         if self._playing is not None and self._spec is not None:
@@ -253,30 +242,28 @@ def check_items(board: Container, items: Iterable[Item]) -> None:
     RuntimeError
         The same effect twice, or a board inside itself.
     """
-    seen: set[int] = {id(board)}
-    for part in (part for item in items for part in _everything(item, board)):
+    seen = {id(board)}
+    waiting: list[object] = [item for item in items if item is not None]
+    while waiting:
+        part = waiting.pop()
+        check_item(part)
+        if part is board:
+            raise RuntimeError("a board cannot be inside itself")
         if id(part) in seen:
             raise RuntimeError(f"{part!r} is in the board twice; make another one of its kind")
         seen.add(id(part))
+        within = (
+            part.inside() if isinstance(part, Effect) else part if isinstance(part, PluginContainer) else ()
+        )
+        waiting.extend(inner for inner in within if inner is not None)
 
 
-def _everything(item: Item, board: Container) -> Iterator[Plugin | Effect]:
-    if item is None:
-        return
+def check_item(item: object) -> None:
+    """Refuse what is no effect."""
     if not isinstance(item, (Plugin, Effect)):
         raise TypeError(f"{item!r} is no effect; give a pedalboard plugin, an Effect, a board or None")
     if not item.is_effect:
         raise ValueError(f"{item!r} is an instrument; a board takes effects only")
-    if item is board:
-        raise RuntimeError("a board cannot be inside itself")
-    if isinstance(item, Container):
-        yield item
-        for inner in item:
-            yield from _everything(inner, board)
-    elif isinstance(item, Plugin):
-        yield from walk(item)
-    else:
-        yield item
 
 
 def effects_of(items: Iterable[Item], known: Sequence[Effect] = ()) -> tuple[Effect, ...]:

@@ -75,6 +75,10 @@ class Effect:
     def clear(self) -> None:
         """Forget all audio."""
 
+    def inside(self) -> Iterable[object]:
+        """Return the effects that this one contains, for a board to find one that is there twice."""
+        return ()
+
     # What a board calls.
 
     def start(self, spec: StreamSpec) -> None:
@@ -206,6 +210,27 @@ class Effect:
     def __repr__(self) -> str:
         """Show how to make it."""
         return f"{type(self).__name__}()"
+
+
+class AlignedEffect(Effect):
+    """An effect that is written the other way round: `start`, `push`, `drain`, `clear`, and gets `block`.
+
+    For effects made of others, whose samples line up by themselves when each part withholds its latency.
+    """
+
+    def prepare(self, sample_rate: float, channels: int, max_block: int) -> None:
+        """Begin a new stream; the same as `start`."""
+        self.start(StreamSpec(sample_rate, channels, max_block))
+        self._late = np.zeros((channels, self.latency_samples), np.float32)
+
+    def block(self, samples: Audio) -> Audio:
+        """Process a block into as many samples, `latency_samples` late."""
+        ready = join([self._late, self.push(samples)])
+        missing = samples.shape[1] - ready.shape[1]
+        if missing > 0:  # a late effect was put in while all played
+            ready = np.pad(ready, ((0, 0), (missing, 0)))
+        self._late = ready[:, samples.shape[1] :]
+        return ready[:, : samples.shape[1]]
 
 
 def join(parts: list[Audio]) -> Audio:

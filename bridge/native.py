@@ -121,7 +121,7 @@ class Native(Effect):
 
     def _adopt(self, spec: StreamSpec) -> None:
         self._spec = spec
-        self.max_block = max(spec.max_block, FIXED_BLOCK)
+        self.max_block = max(spec.max_block, FIXED_BLOCK, spec.channels + 1)
         self.latency_samples, self.steady = 0, True
         self._forget(spec)
 
@@ -213,6 +213,7 @@ class Native(Effect):
         if is_never_late(self.plugin) and not isinstance(self, External):
             self._adopt(spec)
             self.max_block = spec.max_block
+            teach_layout(self._board, spec)
         else:
             self.begin_anew()
 
@@ -259,6 +260,7 @@ class NativeRun:
         self._sample_rate = spec.sample_rate
         self._max_block = min(member.max_block for member in members)
         self._board = Chain([member.plugin for member in members])
+        teach_layout(self._board, spec)
 
     def push(self, samples: Audio) -> Audio:
         """Take any number of samples; return those that are ready."""
@@ -268,6 +270,11 @@ class NativeRun:
         for member in self.members:
             flowing = member.count(flowing)
         return self._board.process(samples, self._sample_rate, self._max_block, False)
+
+
+def teach_layout(board: Chain, spec: StreamSpec) -> None:
+    """Show a new chain of prepared plugins which axis is the channels, before a single sample comes."""
+    board.process(spec.zeros(0), spec.sample_rate, spec.max_block, False)
 
 
 def wrap(plugin: Plugin) -> Native:
@@ -281,9 +288,10 @@ def render_natives(members: Sequence[Native], samples: Audio, spec: StreamSpec) 
         for member in members:
             member.begin_anew()
         return samples
-    done = Chain([member.plugin for member in members]).process(
-        samples, spec.sample_rate, spec.max_block, True
-    )
+    board = Chain([member.plugin for member in members])
+    if samples.shape[1] <= spec.channels:  # too short to tell the channels by
+        board.process(spec.zeros(spec.channels + 1), spec.sample_rate, spec.max_block, True)
+    done = board.process(samples, spec.sample_rate, spec.max_block, True)
     for member in members:
         member.go_on(replace(spec, max_block=min(spec.max_block, samples.shape[1])))
     return done

@@ -165,3 +165,17 @@ def test_a_change_of_rate_or_channels_begins_a_new_stream() -> None:
     board.process(noise(), RATE, reset=False)
     fresh = Board([pedalboard.Delay(0.01)]).process(noise(1), RATE, reset=False)
     np.testing.assert_array_equal(board.process(noise(1), RATE, reset=False), fresh)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3])
+def test_blocks_shorter_than_the_channels_are_not_turned_over(samples: int) -> None:
+    audio, rest = noise(3, 300), noise(3, samples, seed=1)
+    for board in (Board([pedalboard.Invert(), Late(0)]), Board([Late(299), pedalboard.Invert()])):
+        board.process(audio, RATE)
+        np.testing.assert_array_equal(board.process(rest, RATE), -rest)
+        parts = [
+            board.process(audio, RATE, reset=False),
+            board.process(rest, RATE, reset=False),
+            board.flush(),
+        ]
+        np.testing.assert_array_equal(np.concatenate(parts, axis=1), -np.concatenate([audio, rest], axis=1))
