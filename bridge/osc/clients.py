@@ -109,6 +109,7 @@ class Client:
         self.listened: set[str] = set()
         self.ends_s: float | None = None
         self.unreachable = 0
+        self.is_for_host = False  # registered by another port of its host, for it
         self.outbox = Outbox(peer)
 
     def wants(self, address: str, topic: Topic) -> bool:
@@ -188,15 +189,14 @@ class Clients:
                 client.outbox.put(packet, replaces=None if topic is Topic.JOBS else address)
 
     def elsewhere(self, peer: Peer) -> Peer | None:
-        """Return where answers to an unregistered peer go too: the one client that its host has registered.
+        """Return where answers to an unregistered peer go too: the one port that its host has registered.
 
-        `oscsend` has a new port for each message; `oscdump` on a registered port hears the answers.
+        `oscsend` has a new port for each message; `oscdump` on a port registered with it hears the answers.
         """
-        if self._clients and peer.name not in self._clients:
-            same_host = [c.peer for c in self._clients.values() if c.peer.host == peer.host]
-            if len(same_host) == 1:
-                return same_host[0]
-        return None
+        if peer.name in self._clients:
+            return None
+        for_host = [c.peer for c in self._clients.values() if c.is_for_host and c.peer.host == peer.host]
+        return for_host[0] if len(for_host) == 1 else None
 
     def unreachable(self, name: str) -> None:
         """Count a message that nobody was there to receive; after three the client is forgotten."""
