@@ -114,8 +114,13 @@ def _unescaped(packet: bytes) -> bytes | OscError:
         return OscError("malformed", "SLIP escape byte followed by neither 0xDC nor 0xDD")
 
 
+def is_http(first_byte: int) -> bool:
+    """Whether a stream can be HTTP: a method is in capital letters."""
+    return ord("A") <= first_byte <= ord("Z")
+
+
 def recognise(first_byte: int) -> type[LengthPrefixed] | type[Slip] | None:
-    """Tell the framing from the first byte of a stream; None if it is neither (HTTP, for one)."""
+    """Tell the framing from the first byte of a stream; None if it is neither."""
     if first_byte == 0:
         return LengthPrefixed
     if bytes([first_byte]) in (slip.END, b"/", b"#"):

@@ -1,0 +1,394 @@
+"""Every command is answered, over a real loopback socket, by the server as it runs."""
+
+import socket
+import struct
+import time
+from collections.abc import Iterator
+
+import pytest
+from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
+from pythonosc.osc_message_builder import build_msg
+
+from soundlasso.bridge.osc.packet import NTP_TO_UNIX_S, encode
+from soundlasso.bridge.osc.table import ROWS
+from tests.osc_help import ANSWER_LIMIT_S, Ear, Running, running
+
+FLOAT32_STEP = 1e-6  # relative: what a value loses on its way through an OSC float
+DUE_TOLERANCE_S = 1.0  # a busy machine may be late; it must never be early
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with running() as made:
+        yield made
+
+
+@pytest.fixture
+def ear(server: Running) -> Iterator[Ear]:
+    with Ear(server.port) as made:
+        yield made
+
+
+def bundle(*packets: bytes, due_s: float | None = None) -> bytes:
+    tag = 1 if due_s is None else int((due_s + NTP_TO_UNIX_S) * 2**32)
+    elements = b"".join(struct.pack(">i", len(packet)) + packet for packet in packets)
+    return b"#bundle\0" + struct.pack(">Q", tag) + elements
+
+
+# Values
+
+
+def test_a_parameter_is_set_acknowledged_and_read(ear: Ear) -> None:
+    assert ear.ask("/lasso/slot/3/gain", -6.5, answer="/lasso/done") == ("/lasso/slot/3/gain", -6.5)
+    assert ear.ask("/lasso/slot/3/gain") == (-6.5,)
+    (norm,) = ear.ask("/lasso/slot/3/gain/norm")
+    assert norm == pytest.approx((60 - 6.5) / 72, rel=FLOAT32_STEP)
+    assert ear.ask("/lasso/slot/3/gain/str") == ("-6.50 dB",)
+
+
+def test_the_fader_view_sets_the_same_value(ear: Ear) -> None:
+    ear.ask("/lasso/slot/3/gain/norm", 0.5, answer="/lasso/done")
+    assert ear.ask("/lasso/slot/3/gain") == (-24.0,)
+
+
+def test_the_short_address_is_slot_one(ear: Ear) -> None:
+    assert ear.ask("/lasso/query", "solo", "violin", answer="/lasso/done") == ("/lasso/query", "solo violin")
+    assert ear.ask("/lasso/slot/1/query") == ("solo violin",)
+
+
+def test_a_value_beyond_the_range_is_moved_and_the_answer_shows_it(ear: Ear) -> None:
+    assert ear.ask("/lasso/mix", 7, answer="/lasso/done") == ("/lasso/mix", 1.0)
+
+
+def test_a_pattern_sets_and_reads_many(ear: Ear) -> None:
+    ear.ask("/lasso/slot/4/mute", 1, answer="/lasso/done")
+    (count,) = ear.ask("/lasso/slot/count")
+    ear.send("/lasso/slot/*/solo", 1)
+    assert sorted(ear.wait("/lasso/done") for _ in range(count))[0] == ("/lasso/slot/1/solo", 1)
+    ear.send("/lasso/slot/*/solo", 0)
+    ear.drain()
+    assert len(ear.heard) >= 2 * count
+
+
+def test_a_slot_is_forgotten(ear: Ear) -> None:
+    ear.ask("/lasso/slot/9/query", "a dog", answer="/lasso/done")
+    assert ear.ask("/lasso/slot/9/remove", answer="/lasso/done") == ("/lasso/slot/9/remove", 9)
+    assert ear.refusal("/lasso/slot/9/query") == "not_found"
+
+
+# Questions
+
+
+def test_ping_echoes_its_arguments(ear: Ear) -> None:
+    assert ear.ask("/lasso/ping", 7, "héllo 日本", 0.5, b"\1\2", answer="/lasso/pong") == (
+        7,
+        "héllo 日本",
+        0.5,
+        b"\1\2",
+    )
+    long_text = "x" * 20000
+    assert ear.ask("/lasso/ping", long_text, answer="/lasso/pong") == (long_text,)
+
+
+def test_version_status_and_sync_are_answered(ear: Ear) -> None:
+    name, major, minor, patch, model, protocol = ear.ask("/lasso/version", answer="/lasso/version/reply")
+    assert (name, model, protocol) == ("soundlasso", "lariat", 1)
+    assert min(major, minor, patch) >= 0
+    state, queued, running_jobs, *_ = ear.ask("/lasso/status", answer="/lasso/status/reply")
+    assert (state, queued, running_jobs) == ("loading", 0, 0)
+    assert ear.ask("/lasso/sync", 77, answer="/lasso/synced") == (77,)
+
+
+def test_list_tells_every_row(ear: Ear) -> None:
+    (count,) = ear.ask("/lasso/list", answer="/lasso/list/end")
+    items = [message.args for message in ear.heard if message.address == "/lasso/list/item"]
+    assert count == len(items) == len(ROWS)
+    assert ("/lasso/mix", "f", 3, "0..1", "", "0 the sound that goes in, 1 the slots") in items
+    assert ear.ask("/lasso/list", "/lasso/slot/{", answer="/lasso/list/end")[0] < count
+    assert ear.refusal("/lasso/list", "/nothing") == "not_found"
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("address", "args", "code"),
+    [
+        ("/lasso/nosuch", (1,), "unknown_address"),
+        ("/lasso/mix", ("loud",), "bad_args"),
+        ("/lasso/mix", (float("nan"),), "out_of_range"),
+        ("/lasso/slot/0/gain", (1.0,), "out_of_range"),
+        ("/lasso/query", ("x" * 20000,), "too_large"),
+        ("/lasso/slot/1/mode", ("both",), "out_of_range"),
+        ("/lasso/quit", (), "forbidden"),
+        ("/lasso/login", ("x",), "forbidden"),
+        ("/lasso/input", ("../x.wav",), "bad_path"),
+        ("/lasso/output", ("/etc",), "bad_path"),
+        ("/lasso/render", (), "no_input"),
+        ("/lasso/render", ("nothing.wav", "x"), "bad_path"),
+        ("/lasso/job/state", ("none",), "not_found"),
+        ("/lasso/job/cancel", ("none",), "not_found"),
+        ("/lasso/listen", ("/lasso/*",), "bad_args"),
+        ("/lasso/listen", ("/lasso/ping",), "forbidden"),
+        ("/lasso/notify", (1, 70000), "out_of_range"),
+        ("/lasso/[", (), "malformed"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_a_code(
+    ear: Ear, address: str, args: tuple[object, ...], code: str
+) -> None:
+    assert ear.refusal(address, *args) == code
+
+
+def test_refusals_are_limited(ear: Ear) -> None:
+    for _ in range(100):
+        ear.send("/lasso/nosuch")
+    ear.drain()
+    assert sum(message.address == "/lasso/fail" for message in ear.heard) < 40
+
+
+@pytest.mark.parametrize(
+    "address", ["/lasso/done", "/lasso/fail", "/lasso/pong", "/lasso/job/progress", "#reply"]
+)
+def test_answers_are_not_answered(ear: Ear, address: str) -> None:
+    ear.socket.send(encode(address, ["x", "y", "z"]))
+    ear.drain()
+    assert [message.address for message in ear.heard] == ["/lasso/synced"]
+
+
+# Bundles
+
+
+def test_a_bundle_is_applied_in_order(ear: Ear) -> None:
+    ear.socket.send(
+        bundle(encode("/lasso/mix", [0.1]), bundle(encode("/lasso/mix", [0.2])), encode("/lasso/mix"))
+    )
+    assert ear.wait("/lasso/mix")[0] == pytest.approx(0.2)
+
+
+def test_python_osc_bundles_are_read(ear: Ear) -> None:
+    builder = OscBundleBuilder(IMMEDIATELY)
+    builder.add_content(build_msg("/lasso/mix", [0.75]))
+    builder.add_content(build_msg("/lasso/mix"))
+    ear.socket.send(builder.build().dgram)
+    assert ear.wait("/lasso/mix") == (0.75,)
+
+
+def test_one_wrong_message_refuses_the_bundle(ear: Ear) -> None:
+    ear.ask("/lasso/mix", 0.5, answer="/lasso/done")
+    ear.socket.send(bundle(encode("/lasso/mix", [0.9]), encode("/lasso/nosuch")))
+    _, code, message = ear.wait("/lasso/fail")
+    assert code == "unknown_address"
+    assert "/lasso/nosuch" in message
+    assert ear.ask("/lasso/mix") == (0.5,)
+
+
+def test_a_bundle_waits_for_its_time_and_nobody_else_does(ear: Ear) -> None:
+    ear.ask("/lasso/mix", 0.5, answer="/lasso/done")
+    sent_s = time.time()
+    ear.socket.send(bundle(encode("/lasso/mix", [0.25]), due_s=sent_s + 0.4))
+    ear.ask("/lasso/ping", answer="/lasso/pong")
+    assert ear.wait("/lasso/done") == ("/lasso/mix", 0.25)
+    assert 0.39 <= time.time() - sent_s <= 0.4 + DUE_TOLERANCE_S
+
+
+def test_a_late_bundle_is_applied_now_and_a_far_one_refused(ear: Ear) -> None:
+    ear.socket.send(bundle(encode("/lasso/mix", [0.125]), due_s=time.time() - 100))
+    assert ear.wait("/lasso/done") == ("/lasso/mix", 0.125)
+    ear.socket.send(bundle(encode("/lasso/mix", [0.9]), due_s=time.time() + 31_536_000))
+    assert ear.wait("/lasso/fail")[1] == "too_far"
+
+
+def test_waiting_bundles_can_be_dropped(ear: Ear) -> None:
+    for _ in range(3):
+        ear.socket.send(bundle(encode("/lasso/mix", [0.9]), due_s=time.time() + 30))
+    assert ear.ask("/lasso/clearsched", answer="/lasso/done") == ("/lasso/clearsched", 3)
+
+
+# Ids
+
+
+def test_a_command_with_an_id_runs_once(ear: Ear) -> None:
+    ear.ask("/lasso/slot/5/gain", 0.0, answer="/lasso/done")
+    assert ear.ask("/lasso/do", 9, "/lasso/slot/5/gain", -3.0, answer="/lasso/done") == (
+        "/lasso/slot/5/gain",
+        -3.0,
+        9,
+    )
+    ear.ask("/lasso/slot/5/gain", -12.0, answer="/lasso/done")
+    assert ear.ask("/lasso/do", 9, "/lasso/slot/5/gain", -3.0, answer="/lasso/done") == (
+        "/lasso/slot/5/gain",
+        -3.0,
+        9,
+    )
+    assert ear.ask("/lasso/slot/5/gain") == (-12.0,)
+    assert ear.ask("/lasso/do", 10, "/lasso/nosuch", answer="/lasso/fail")[-1] == 10
+
+
+# Clients
+
+
+def test_one_hears_what_another_does_exactly_once(server: Running, ear: Ear) -> None:
+    with Ear(server.port) as other:
+        number, port, mask = other.ask("/lasso/notify", 1, answer="/lasso/done")[1:]
+        assert (port, mask) == (other.port, 3)
+        assert other.wait("/lasso/update") == (1,)
+        assert other.wait("/lasso/update") == (0,)
+        ear.send("/lasso/slot/6/gain", -9.0)
+        assert other.wait("/lasso/slot/6/gain") == (-9.0,)
+        ear.ask("/lasso/clients", answer="/lasso/clients/end")
+        assert ("127.0.0.1", other.port, 3) in [
+            m.args for m in ear.heard if m.address == "/lasso/clients/item"
+        ]
+        other.send("/lasso/slot/6/gain", -8.0)  # its own change is not told to itself
+        assert other.wait("/lasso/done") == ("/lasso/slot/6/gain", -8.0)
+        assert [m.args for m in other.silence() if m.address == "/lasso/slot/6/gain"] == []
+        assert other.ask("/lasso/notify", 0, answer="/lasso/done") == ("/lasso/notify", number, other.port, 0)
+        ear.ask("/lasso/slot/6/gain", -7.0, answer="/lasso/done")
+        assert other.silence() == []
+
+
+def test_one_address_can_be_listened_to(server: Running, ear: Ear) -> None:
+    ear.ask("/lasso/slot/7/gain", -6.0, answer="/lasso/done")
+    with Ear(server.port) as other:
+        other.ask("/lasso/listen", "/lasso/slot/7/gain/str", answer="/lasso/done")
+        assert other.wait("/lasso/slot/7/gain/str") == ("-6.00 dB",)  # its value comes first
+        ear.ask("/lasso/slot/7/gain/norm", 0.5, answer="/lasso/done")
+        assert other.wait("/lasso/slot/7/gain/str") == ("-24.00 dB",)
+        other.ask("/lasso/ignore", "/lasso/slot/7/gain/str", answer="/lasso/done")
+        ear.ask("/lasso/slot/7/gain", 0.0, answer="/lasso/done")
+        assert other.silence() == []
+
+
+def test_the_answers_to_a_passing_sender_are_heard_at_its_hosts_one_client(server: Running) -> None:
+    with Ear(server.port) as dump, Ear(server.port) as once:
+        once.ask("/lasso/notify", 1, dump.port, 0, answer="/lasso/done")
+        assert dump.wait("/lasso/done")[2:] == (dump.port, 0)
+        assert once.ask("/lasso/ping", 5, answer="/lasso/pong") == (5,)
+        assert dump.wait("/lasso/pong") == (5,)
+        once.ask("/lasso/notify", 0, dump.port, answer="/lasso/done")
+
+
+def test_many_changes_are_told_at_twenty_a_second_and_the_last_one_wins(server: Running, ear: Ear) -> None:
+    with Ear(server.port) as other:
+        other.ask("/lasso/notify", 1, answer="/lasso/done")
+        other.wait("/lasso/update")
+        other.wait("/lasso/update")
+        start_s = time.monotonic()
+        for i in range(500):
+            ear.send("/lasso/mix", i / 500)
+            if i % 100 == 0:
+                ear.drain()
+        ear.drain()
+        took_s = time.monotonic() - start_s
+        heard = [message.args[0] for message in other.silence(0.3) if message.address == "/lasso/mix"]
+        assert heard[-1] == pytest.approx(499 / 500)
+        assert len(heard) <= took_s / 0.05 + 3
+        other.ask("/lasso/notify", 0, answer="/lasso/done")
+
+
+def test_a_client_that_is_gone_is_forgotten_and_others_lose_nothing(server: Running, ear: Ear) -> None:
+    with Ear(server.port) as gone:
+        ear.ask("/lasso/notify", 1, gone.port, answer="/lasso/done")
+        gone.wait("/lasso/update")
+        gone.wait("/lasso/update")
+    end_s = time.monotonic() + ANSWER_LIMIT_S
+    changes = 0
+    while server.ask(lambda: len(server.server.clients)) and time.monotonic() < end_s:
+        changes = changes % 8 + 1
+        assert ear.ask("/lasso/mix", changes / 8, answer="/lasso/done") == ("/lasso/mix", changes / 8)
+    assert server.ask(lambda: len(server.server.clients)) == 0
+
+
+def test_a_lease_ends(server: Running, ear: Ear) -> None:
+    ear.ask("/lasso/notify", 1, 0, 4, 1.2, answer="/lasso/done")
+    assert ear.wait("/lasso/heartbeat")[0] in (0.0, 1.0)
+    end_s = time.monotonic() + 5
+    while server.ask(lambda: len(server.server.clients)) and time.monotonic() < end_s:
+        time.sleep(0.05)
+    assert server.ask(lambda: len(server.server.clients)) == 0
+
+
+def test_the_end_is_told() -> None:
+    with running(allow_quit=True) as server, Ear(server.port) as ear:
+        ear.ask("/lasso/notify", 1, 0, 0, answer="/lasso/done")
+        ear.ask("/lasso/quit", answer="/lasso/done")
+        ear.wait("/lasso/shutdown")
+
+
+def test_only_utf8_is_expected_but_latin1_is_read(server: Running, ear: Ear) -> None:
+    ear.socket.send(b"/lasso/query\0\0\0\0,s\0\0caf\xe9\0\0\0\0")
+    assert ear.wait("/lasso/done") == ("/lasso/query", "café")
+    assert server.ask(lambda: server.server.counters.latin1) >= 1
+
+
+# Other hosts
+
+
+def test_other_hosts_are_heard_only_where_allowed(server: Running) -> None:
+    with running(allow=("192.0.2.0/24", "2001:db8::/32")) as open_server:
+        admits = open_server.server.admits
+        assert admits("127.0.0.1") and admits("192.0.2.7") and admits("2001:db8::1") and admits("::1")
+        assert not admits("198.51.100.1")
+    assert not server.server.admits("192.0.2.7")
+
+
+class Stranger:
+    """A peer on another machine, whose address may be forged."""
+
+    host, port, is_verified = "192.0.2.7", 9000, False
+    name = "udp 192.0.2.7 9000"
+
+    def __init__(self) -> None:
+        self.bytes_heard = 0
+        self.packets: list[bytes] = []
+
+    def send(self, packet: bytes) -> None:
+        self.bytes_heard += len(packet)
+        self.packets.append(packet)
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Running]:
+    with running(allow=("192.0.2.0/24",), token="a long secret") as made:
+        yield made
+
+
+def say(server: Running, stranger: Stranger, address: str, *args: object) -> bytes:
+    """Let a stranger say something; return the last answer."""
+    stranger.packets.clear()
+    server.ask(lambda: server.server.received(stranger, encode(address, args)))
+    return b"".join(stranger.packets[-1:])
+
+
+def test_a_stranger_reads_and_does_not_write_until_it_knows_the_token(guarded: Running) -> None:
+    stranger = Stranger()
+    padding = "x" * 100  # or the answers would be larger than four times the question
+    assert b"/lasso/pong" in say(guarded, stranger, "/lasso/ping", padding)
+    assert b"forbidden" in say(guarded, stranger, "/lasso/avoid", padding)
+    assert b"forbidden" in say(guarded, stranger, "/lasso/login", padding)
+    assert b"/lasso/done" in say(guarded, stranger, "/lasso/login", "a long secret")
+    assert b"/lasso/done" in say(guarded, stranger, "/lasso/avoid", padding)
+
+
+@pytest.mark.parametrize("address", ["/lasso/list", "/lasso/notify", "/lasso/refresh", "/lasso/nosuch", "/x"])
+def test_a_forged_source_gets_at_most_four_times_what_was_sent(guarded: Running, address: str) -> None:
+    stranger = Stranger()
+    stranger.name = f"udp 192.0.2.7 {hash(address) % 60000}"
+    say(guarded, stranger, address)
+    assert stranger.bytes_heard <= 4 * len(encode(address))
+    assert guarded.ask(lambda: len(guarded.server.clients)) == 0
+
+
+def test_a_port_in_use_is_named_with_the_way_out(server: Running) -> None:
+    from soundlasso.bridge.osc.transport import PortError, _bound_sockets
+
+    with pytest.raises(PortError, match=rf"port {server.port} .*in use.*--port 0"):
+        _bound_sockets("127.0.0.1", server.port)
+    with pytest.raises(PortError, match="no host"):
+        _bound_sockets("nosuch.invalid", 0)
+
+
+def test_udp_and_tcp_have_the_same_number(server: Running) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)):
+        pass

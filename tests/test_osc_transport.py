@@ -1,0 +1,217 @@
+"""TCP in both framings on the port of UDP; slow, half-open, flooding and hostile peers harm nobody else."""
+
+import random
+import socket
+import struct
+import time
+from collections.abc import Iterator
+
+import pytest
+from pythonosc import slip
+
+from soundlasso.bridge.osc import transport
+from soundlasso.bridge.osc.framing import Framing, LengthPrefixed, Slip
+from soundlasso.bridge.osc.packet import Message, decode, encode
+from tests.osc_help import ANSWER_LIMIT_S, Ear, Running, running
+from tests.test_osc_packet import REFUSED, mutated, raw_bundle, raw_message
+
+PING_LIMIT_S = 0.1  # after each hostile packet, with others computing on the same machine
+RSS_GROWTH_LIMIT_BYTES = 10 << 20
+MUTATED_PACKETS = 6_000
+FLOOD_PACKETS = 3_000
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with running() as made:
+        yield made
+
+
+@pytest.fixture
+def ear(server: Running) -> Iterator[Ear]:
+    with Ear(server.port) as made:
+        yield made
+
+
+class Line:
+    """A TCP client."""
+
+    def __init__(self, port: int, framing: Framing) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_LIMIT_S)
+        self.framing = framing
+        self.packets: list[bytes] = []
+
+    def __enter__(self) -> "Line":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def send(self, address: str, *args: object) -> None:
+        self.socket.sendall(self.framing.frame(encode(address, args)))
+
+    def wait(self, address: str) -> tuple[object, ...]:
+        while True:
+            while self.packets:
+                message = decode(self.packets.pop(0))
+                assert isinstance(message, Message)
+                if message.address == address:
+                    return message.args
+            data = self.socket.recv(65536)
+            assert data, "the server has ended the connection"
+            self.packets += [packet for packet in self.framing.feed(data) if isinstance(packet, bytes)]
+
+    def is_closed(self) -> bool:
+        """Whether the server ends the connection in time."""
+        try:
+            while self.socket.recv(65536):
+                pass
+        except ConnectionResetError:
+            return True
+        except TimeoutError:
+            return False
+        return True
+
+
+@pytest.fixture(params=[Slip, LengthPrefixed])
+def line(server: Running, request: pytest.FixtureRequest) -> Iterator[Line]:
+    with Line(server.port, request.param()) as made:
+        yield made
+
+
+def test_a_connection_is_answered_in_its_own_framing(line: Line) -> None:
+    line.send("/lasso/ping", 1, "héllo")
+    assert line.wait("/lasso/pong") == (1, "héllo")
+
+
+def test_large_packets_go_through(line: Line) -> None:
+    line.send("/lasso/ping", "z" * 120_000)
+    assert line.wait("/lasso/pong") == ("z" * 120_000,)
+
+
+def test_packets_may_come_in_pieces_or_together(line: Line) -> None:
+    stream = b"".join(line.framing.frame(encode("/lasso/ping", [i])) for i in range(300))
+    for start in range(0, len(stream), 1001):
+        line.socket.sendall(stream[start : start + 1001])
+    assert [line.wait("/lasso/pong") for _ in range(300)] == [(i,) for i in range(300)]
+
+
+def test_a_wrong_packet_does_not_end_the_connection(line: Line) -> None:
+    for data, code in REFUSED.values():
+        if 0 < len(data) < 65536:
+            line.socket.sendall(line.framing.frame(data))
+            assert line.wait("/lasso/fail")[1] == code
+            time.sleep(0.05)  # or the refusals would be limited
+    line.send("/lasso/ping", 2)
+    assert line.wait("/lasso/pong") == (2,)
+
+
+def test_single_end_slip_is_answered(server: Running) -> None:
+    with Line(server.port, Slip()) as line:
+        line.socket.sendall(encode("/lasso/ping", [1]) + slip.END + encode("/lasso/ping", [2]) + slip.END)
+        assert [line.wait("/lasso/pong"), line.wait("/lasso/pong")] == [(1,), (2,)]
+
+
+@pytest.mark.parametrize(
+    "start", [struct.pack(">i", 2**31 - 1), b"\x16\x03\x01\x02\x00\x01", b"SSH-2.0-x\r\n\r\n"]
+)
+def test_a_stream_that_is_nothing_of_ours_is_ended(server: Running, start: bytes) -> None:
+    with Line(server.port, Slip()) as line:
+        line.socket.sendall(start)
+        assert line.is_closed()
+
+
+def test_a_client_over_tcp_is_told_and_then_forgotten(server: Running, ear: Ear) -> None:
+    with Line(server.port, LengthPrefixed()) as line:
+        line.send("/lasso/notify", 1)
+        assert [line.wait("/lasso/update"), line.wait("/lasso/update")] == [(1,), (0,)]
+        ear.send("/lasso/mix", 0.25)
+        assert line.wait("/lasso/mix") == (0.25,)
+    end_s = time.monotonic() + ANSWER_LIMIT_S
+    while server.ask(lambda: len(server.server.clients)) and time.monotonic() < end_s:
+        time.sleep(0.01)
+    assert server.ask(lambda: len(server.server.clients)) == 0
+
+
+def test_who_stops_in_the_middle_is_ended(monkeypatch: pytest.MonkeyPatch, server: Running, ear: Ear) -> None:
+    monkeypatch.setattr(transport, "PARTIAL_LIMIT_S", 0.2)
+    for start in (b"\0\0\0\x20/lasso", slip.END + b"/lasso", b"GET / HT"):
+        with Line(server.port, Slip()) as line:
+            line.socket.sendall(start)
+            assert line.is_closed()
+    assert ear.ask("/lasso/ping", answer="/lasso/pong") == ()
+
+
+def test_who_never_reads_is_ended(server: Running, ear: Ear) -> None:
+    with Line(server.port, LengthPrefixed()) as line:
+        packet = line.framing.frame(encode("/lasso/ping", ["z" * 100_000]))
+        with pytest.raises(OSError):
+            for _ in range(1000):
+                line.socket.sendall(packet)
+    assert ear.ask("/lasso/ping", answer="/lasso/pong") == ()
+
+
+def test_silent_connections_give_way(monkeypatch: pytest.MonkeyPatch, server: Running) -> None:
+    monkeypatch.setattr(transport, "MAX_CONNECTIONS", 8)
+    silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
+    with Line(server.port, Slip()) as line:
+        line.send("/lasso/ping", 3)
+        assert line.wait("/lasso/pong") == (3,)
+    for half in silent:
+        half.close()
+
+
+def pinged_s(ear: Ear) -> float:
+    start_s = time.perf_counter()
+    ear.ask("/lasso/ping", answer="/lasso/pong")
+    return time.perf_counter() - start_s
+
+
+def test_the_server_answers_at_once_after_every_hostile_packet(ear: Ear) -> None:
+    hostile = [data for data, _ in REFUSED.values() if len(data) < 65000]
+    hostile.append(raw_message(b"/" + b"*a" * 14 + b"!", b","))
+    hostile.append(raw_message(b"//" + b"*a*" * 30 + b"//*" * 40, b","))
+    hostile.append(raw_bundle(*[raw_message(b"//*", b",")] * 3))
+    slowest_s = 0.0
+    for data in hostile:
+        ear.socket.send(data)
+        slowest_s = max(slowest_s, min(pinged_s(ear), pinged_s(ear)))
+    assert slowest_s < PING_LIMIT_S
+
+
+def rss_bytes() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+def test_mutated_traffic_leaves_memory_flat_and_counters_right(server: Running, ear: Ear) -> None:
+    rng = random.Random(7)
+    valid = [
+        encode("/lasso/mix", [0.5]),
+        encode("/lasso/slot/2/query", ["solo violin"]),
+        encode("/lasso/slot/*/gain", [-3.0]),
+        encode("/lasso/status"),
+        raw_bundle(encode("/lasso/gate", [1]), encode("/lasso/rest", [0])),
+    ]
+    before = server.ask(lambda: server.server.counters.packets)
+    grown_from = 0
+    for i in range(MUTATED_PACKETS):
+        ear.socket.send(mutated(rng, rng.choice(valid)))
+        if i % 50 == 49:
+            ear.drain()
+            ear.heard.clear()
+        if i == MUTATED_PACKETS // 4:
+            grown_from = rss_bytes()
+    drains = MUTATED_PACKETS // 50
+    assert server.ask(lambda: server.server.counters.packets) - before == MUTATED_PACKETS + drains
+    assert rss_bytes() - grown_from < RSS_GROWTH_LIMIT_BYTES
+    assert pinged_s(ear) < ANSWER_LIMIT_S
+
+
+def test_a_burst_loses_nothing_and_the_last_value_wins(server: Running, ear: Ear) -> None:
+    for i in range(FLOOD_PACKETS):
+        ear.send("/lasso/mix", i / FLOOD_PACKETS)
+    ear.drain()
+    acknowledged = [message for message in ear.heard if message.address == "/lasso/done"]
+    assert len(acknowledged) == FLOOD_PACKETS
+    assert ear.ask("/lasso/mix") == (pytest.approx((FLOOD_PACKETS - 1) / FLOOD_PACKETS),)
