@@ -6,13 +6,19 @@ is built on it here: `push` hands out only what is ready, so its output lines up
 by sample, and `drain` fetches what is still inside.
 """
 
+import os
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from soundlasso.bridge.audiofile import AudioReader
+from soundlasso.bridge.audiofile_format import choose_format
+from soundlasso.bridge.audiofile_write import AudioWriter
 from soundlasso.bridge.layout import Layout
 from soundlasso.dsp.errors import AudioError
 
@@ -206,6 +212,52 @@ class Effect:
             return
         yield from _if_any(self._layout.write(self.push(self._spec.zeros(tail_samples))))
         yield from _if_any(self.flush())
+
+    def process_file(
+        self,
+        src: str | os.PathLike[str],
+        dst: str | os.PathLike[str],
+        tail_seconds: float = 0.0,
+        *,
+        subtype: str = "same",
+        overwrite: bool = False,
+    ) -> None:
+        """Process an audio file into another, which appears whole or not at all.
+
+        Parameters
+        ----------
+        src
+            Any audio file that soundlasso reads.
+        dst
+            Where to write; its ending is the format: wav, flac or ogg.
+        tail_seconds
+            Silence processed after the end, to let a reverb ring out.
+        subtype
+            The sample format, such as ``"PCM_24"``; ``"same"`` is that of `src`, where `dst` has it.
+        overwrite
+            Replace `dst` if it is there.
+
+        Warns
+        -----
+        UserWarning
+            Samples beyond full scale were clipped, and how many.
+
+        Raises
+        ------
+        AudioFileError
+            A file that cannot be read or written whole.
+        """
+        dst = Path(dst)
+        with AudioReader(src) as reader:
+            rate = reader.info.sample_rate
+            frames = reader.frames + check_tail(tail_seconds, rate)
+            kind = choose_format(reader.info, frames, format=dst.suffix[1:].lower(), subtype=subtype)
+            with AudioWriter(dst, kind, overwrite=overwrite) as writer:
+                for done in self.stream(reader.blocks(), rate, tail_seconds=tail_seconds):
+                    writer.write(done)
+        if writer.clipped_samples:
+            told = f"{writer.clipped_samples} samples of {str(dst)!r} were beyond full scale and clipped"
+            warnings.warn(told, stacklevel=2)
 
     def __repr__(self) -> str:
         """Show how to make it."""
