@@ -20,6 +20,7 @@ _RIFF_CHUNK = struct.Struct("<4sI")
 _AIFF_CHUNK = struct.Struct(">4sI")
 _W64_CHUNK = struct.Struct("<16sQ")
 _W64_UNKNOWN = (1 << 63) - 1  # or above: ffmpeg writes this, others all ones
+_CAF_CHUNK = struct.Struct(">4sq")
 _AU_HEADER = struct.Struct(">4sII")
 _OGG_PAGE = struct.Struct("<4sBBqIIIB")
 _OGG_FIRST, _OGG_LAST = 2, 4  # bits of a page's header type
@@ -40,8 +41,8 @@ def check_whole(path: Path, container: str) -> None:
     path
         The file.
     container
-        Its format as libsndfile names it: ``"WAV"``, ``"OGG"``, ... Formats whose reader notices a cut by
-        itself (FLAC, CAF) pass, and MP3 has its own module.
+        Its format as libsndfile names it: ``"WAV"``, ``"OGG"``, ... FLAC and MP3, which have no such
+        field, pass.
 
     Raises
     ------
@@ -113,6 +114,13 @@ def _find_aiff(file: BinaryIO) -> _Sound | None:
     return None
 
 
+def _find_caf(file: BinaryIO) -> _Sound | None:
+    for name, at, size in _chunks(file, 8, _CAF_CHUNK, 1):
+        if name == b"data":
+            return None if size < 0 else _Sound(at, size)
+    return None
+
+
 def _find_au(file: BinaryIO) -> _Sound | None:
     file.seek(0)
     head = file.read(_AU_HEADER.size)
@@ -128,6 +136,7 @@ _FIND_SOUND = {
     "RF64": _find_riff,
     "W64": _find_w64,
     "AIFF": _find_aiff,
+    "CAF": _find_caf,
     "AU": _find_au,
 }
 
