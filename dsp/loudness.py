@@ -112,6 +112,8 @@ class LoudnessMeter:
             raise AudioError(
                 f"cannot measure a block of shape {block.shape!r}; expected {len(self._weights)} channels"
             )
+        if block.shape[1] == 0:
+            return
         filtered, self._state = signal.sosfilt(self._filters, block, axis=1, zi=self._state)
         self._state[np.abs(self._state) < _SILENT_STATE] = 0.0
         power = np.einsum("c,cn,cn->n", self._weights, filtered, filtered)
