@@ -14,13 +14,30 @@ from torch import Tensor
 from soundlasso.dsp.errors import ModelError
 from soundlasso.models.checkpoint import check_tensors, parse_safetensors
 from soundlasso.models.clap import clap_name
+from soundlasso.models.engine import Engine, Profile
 from soundlasso.models.pickled import TorchArchive, promised_tensors
-from soundlasso.models.resunet import ResUNet30
+from soundlasso.models.resunet import SAMPLE_RATE, ResUNet30
+from soundlasso.models.resunet_folded import FoldedUNet
+from soundlasso.models.separator import Separator, Stereo
+from soundlasso.models.text import TextEncoder
+from soundlasso.models.windowed import OFFLINE, WindowEngine
 
 _FROZEN = ("base.stft.", "base.istft.")  # Fourier matrices as convolutions: torch.stft has them built in
 _SEPARATOR = ("base.", "film.")
 
 Rename = Callable[[str], str | None]
+
+
+def build(
+    name: str, weights_hash: str, network: ResUNet30, text: TextEncoder, device: str = "cpu"
+) -> Separator:
+    """Return the model of a filled network and the encoder it listens to; `network` is not kept."""
+    folded = FoldedUNet(network).to(device)
+
+    def start(sample_rate: float, channels: int, stereo: Stereo, profile: Profile | None) -> Engine:
+        return WindowEngine(folded, sample_rate, channels, stereo, profile or OFFLINE)
+
+    return Separator(name, weights_hash, SAMPLE_RATE, text, start)
 
 
 def separator_name(published: str) -> str | None:

@@ -1,0 +1,159 @@
+"""The engine of a network with context on both sides: AudioSep's ResUNet30 by windows.
+
+Windows lie at absolute positions of the stream, one every hop, each with `past` and `future` frames
+around the frames that it decides on:
+
+    |----- past -----|------ hop ------|-- fade --|-- rest of future --|     window i
+                     |----- past ------|------ hop ------|-- fade --|...     window i + 1
+
+Over the fade, gains go from window i's to window i + 1's. All three parts are whole multiples of the
+network's stride of 32 frames (0.32 s), so each window halves the same frames as a pass over the whole
+signal would, and with 3.2 s on both sides every gain is that pass's gain. Before and after the
+signal lies silence.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from soundlasso.dsp.gate import PresenceGate
+from soundlasso.dsp.masks import compete
+from soundlasso.models.engine import Asked, Audio, Profile
+from soundlasso.models.host_rate import HostRate
+from soundlasso.models.resunet import BINS, FRAME_STRIDE, HOP_LENGTH, N_FFT, SAMPLE_RATE, gain
+from soundlasso.models.resunet_folded import FoldedUNet
+from soundlasso.models.spectra import EARLY_SAMPLES, SpectrumReader, SpectrumWriter, resized
+
+OFFLINE = Profile(hop_s=6.4, past_s=3.2, future_s=3.2)  # all the context that the network can use
+LIVE = Profile(hop_s=0.64, past_s=1.28, future_s=0.32)
+FRAME_RATE = SAMPLE_RATE / HOP_LENGTH
+FADE_FRAMES = 8
+_EDGE_FRAMES = math.ceil(N_FFT / HOP_LENGTH) - 1  # until no later frame touches a sample
+
+
+class WindowEngine:
+    """One mixture through ResUNet30, any number of queries, a window at a time.
+
+    `stereo="linked"` hears all channels as one (the mean power of a bin, in which nothing cancels) and puts
+    one gain on all; `"independent"` hears each channel alone. Times of the profile are rounded up to 0.32 s.
+    """
+
+    def __init__(
+        self, network: FoldedUNet, sample_rate: float, channels: int, stereo: str, profile: Profile = OFFLINE
+    ) -> None:
+        self._network, self._channels, self._stereo = network, channels, stereo
+        self._hop, self._past, self._future = map(_frames, (profile.hop_s, profile.past_s, profile.future_s))
+        self._fade = min(FADE_FRAMES, self._future)
+        self._host = HostRate(sample_rate, SAMPLE_RATE, channels)
+        self._wait = self._host.whole((self._hop + self._future + _EDGE_FRAMES) * HOP_LENGTH)
+        self.latency_samples = self._host.latency_samples + self._host.host_samples(self._wait)
+        self.hop_samples = self._host.host_samples(self._hop * HOP_LENGTH)
+        self._device = network.pre_conv.weight.device
+        self._reader = SpectrumReader(channels, self._device)
+        self._writer = SpectrumWriter(channels, self._device)
+        self._gate = PresenceGate(0, FRAME_RATE)
+        self._asked: Asked | None = None
+        self._tail: Tensor | None
+        self._ready: Tensor
+        self.reset()
+
+    @property
+    def presence(self) -> npt.NDArray[np.float64]:
+        """How surely each sound is there now.  Shape: (queries,), 0 to 1."""
+        return self._gate.presence.copy()
+
+    @torch.inference_mode()
+    def ask(self, asked: Asked) -> None:
+        """Give other stems from the next window on, cross-faded; a query's shifts are computed once, here."""
+        vectors = torch.cat((asked.queries, asked.avoid)).to(self._device)
+        self._shifts: Sequence[Tensor] = [self._network.shifts(vector) for vector in vectors]
+        self._asked = asked
+        queries = len(asked.queries)
+        for part in (self._writer, self._host, self._gate):
+            part.resize(queries)
+        self._ready = resized(self._ready, queries)
+        if self._tail is not None:
+            self._tail = resized(self._tail, queries)
+
+    def reset(self) -> None:
+        """Be as new, but remember what was asked."""
+        for part in (self._reader, self._writer, self._host, self._gate):
+            part.reset()
+        self._spectra = torch.zeros(
+            self._channels, self._past, BINS, dtype=torch.complex64, device=self._device
+        )
+        self._tail = None
+        silent = self._wait - EARLY_SAMPLES
+        self._ready = torch.zeros(self._gate.queries, self._channels, silent, device=self._device)
+
+    @torch.inference_mode()
+    def process(self, block: Audio) -> Audio:
+        """Shape: (channels, n) -> (queries, channels, n)."""
+        samples = torch.from_numpy(self._host.inward(block)).to(self._device)
+        self._spectra = torch.cat((self._spectra, self._reader.process(samples)), 1)
+        done = [self._ready]
+        while self._spectra.shape[1] >= self._past + self._hop + self._future:
+            done.append(self._writer.process(self._separate()))
+            self._spectra = self._spectra[:, self._hop :]
+        ready = torch.cat(done, -1)
+        self._spectra, self._ready = self._spectra.clone(), ready[..., samples.shape[-1] :].clone()
+        return self._host.outward(ready[..., : samples.shape[-1]].cpu().numpy())
+
+    def _separate(self) -> Tensor:
+        """Return the stems' spectra of the first window, (Q, C, hop, bins)."""
+        window = self._spectra[:, : self._past + self._hop + self._future]
+        gains = self._faded(self._gains(_magnitudes(window, self._stereo)))  # (Q, C or 1, hop, bins)
+        heard = window[:, self._past : self._past + self._hop]
+        return heard * gains * self._opened(gains, heard)
+
+    def _gains(self, magnitudes: Tensor) -> Tensor:
+        """Return each query's gains, (B, T, bins) -> (Q, B, hop + fade, bins)."""
+        assert self._asked is not None, "a stream asks before it processes"
+        spared = self._future - self._fade
+        every = torch.stack(
+            [gain(self._network(magnitudes, shifts, self._past, spared)) for shifts in self._shifts]
+        )
+        share = compete(every.abs(), len(self._asked.avoid), self._asked.consistent)
+        wanted = every[: len(share)]
+        return wanted * (share / wanted.abs().clamp(min=1e-12)) if len(every) > 1 else wanted
+
+    def _faded(self, gains: Tensor) -> Tensor:
+        """Return the gains of the hop, faded in from the last window's."""
+        tail, self._tail = self._tail, gains[:, :, self._hop :].clone()
+        gains = gains[:, :, : self._hop]
+        if tail is not None and self._fade:
+            rise = torch.arange(1, self._fade + 1, device=gains.device)[:, None] / (self._fade + 1)
+            gains[:, :, : self._fade].mul_(rise).add_(tail * (1 - rise))
+        return gains
+
+    def _opened(self, gains: Tensor, heard: Tensor) -> Tensor:
+        """Return the gate's gains, (Q, 1, hop, 1).
+
+        The evidence for a sound is its own gain, averaged over its stem's energy: near one where it is
+        there, small where the network only hedges, whatever its level in the mixture.
+        """
+        assert self._asked is not None
+        power = _magnitudes(heard, self._stereo).square()
+        levels = gains.abs()
+        energy = levels.square() * power
+        speaking_for = (energy * levels).sum((1, 3))
+        all_of_it = energy.sum((1, 3)) + 1e-3 * power.sum((0, 2)) + 1e-9
+        opened = self._gate.process(speaking_for.double().cpu().numpy(), all_of_it.double().cpu().numpy())
+        gate = torch.from_numpy(opened.astype(np.float32)).to(self._device)
+        return (gate if self._asked.gate else torch.ones_like(gate))[:, None, :, None]
+
+
+def _frames(seconds: float) -> int:
+    """Return the frames of a time, rounded up to the network's stride."""
+    return math.ceil(round(seconds * FRAME_RATE / FRAME_STRIDE, 6)) * FRAME_STRIDE
+
+
+def _magnitudes(spectra: Tensor, stereo: str) -> Tensor:
+    """Return what the network hears, (C, T, bins) -> (1, T, bins) if linked, else (C, T, bins)."""
+    power = spectra.real.square() + spectra.imag.square()
+    heard = power.mean(0, keepdim=True) if stereo == "linked" else power
+    return heard.clamp(min=1e-10).sqrt()
