@@ -45,11 +45,9 @@ class BandMap:
     def __init__(self, n_bins: int, device: torch.device | str = "cpu") -> None:
         self.n_bins = n_bins
         edges = band_edges()
-        heard = min(n_bins, N_BINS)
-        owner = np.searchsorted(edges, np.arange(heard), side="right") - 1
-        sums = np.zeros((n_bins, N_BANDS), np.float32)
-        sums[np.arange(heard), owner] = 1
-        self._sums = torch.from_numpy(sums).to(device)
+        self._heard = min(n_bins, N_BINS)
+        widths = np.diff(np.minimum(edges, self._heard))
+        self._widths = torch.from_numpy(widths).to(device)
 
         centres = (edges[:-1] + edges[1:] - 1) / 2
         bins = np.arange(n_bins)
@@ -63,7 +61,10 @@ class BandMap:
 
         Shape: (..., n_bins) -> (..., 256).
         """
-        return power @ self._sums
+        rows = power[..., : self._heard].reshape(-1, self._heard)
+        widths = self._widths.expand(len(rows), -1).contiguous()
+        sums: torch.Tensor = torch.segment_reduce(rows, "sum", lengths=widths, axis=1, unsafe=True)
+        return sums.view(*power.shape[:-1], N_BANDS)
 
     def gains_to_bins(self, gains: torch.Tensor) -> torch.Tensor:
         """Interpolate a gain per band to a gain per bin.

@@ -8,9 +8,10 @@ import dataclasses
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import lfilter
 
 Floats = npt.NDArray[np.float64]
+
+_NOTHING = 1e-30  # keeps 0 / 0 out of the presence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,29 +78,26 @@ class PresenceGate:
 
     def process(self, speaking_for: Floats, heard: Floats) -> Floats:
         """Take each frame's evidence; return each frame's gain."""
-        presences = self._smooth(speaking_for, heard)
-        gains = np.empty_like(presences)
-        for t in range(presences.shape[1]):
-            gains[:, t] = self._step(presences[:, t])
-        if presences.shape[1]:
-            self.presence = presences[:, -1].copy()
+        gains = np.empty_like(speaking_for)
+        for t in range(gains.shape[1]):
+            self._smooth(speaking_for[:, t], heard[:, t])
+            self._move()
+            gains[:, t] = self._gain
         return gains
 
-    def _smooth(self, speaking_for: Floats, heard: Floats) -> Floats:
-        both = np.stack([speaking_for, heard])
-        if both.shape[-1] == 0:
-            return np.zeros_like(speaking_for)
-        start = self._memory * self._sums[..., None]
-        smooth, _ = lfilter([1 - self._memory], [1, -self._memory], both, axis=-1, zi=start)
-        self._sums = smooth[..., -1].copy()
-        presence: Floats = np.clip(smooth[0] / np.maximum(smooth[1], 1e-30), 0, 1)
-        return presence
+    def _smooth(self, speaking_for: Floats, heard: Floats) -> None:
+        """Average both sums over the last `smooth_s` seconds; their ratio is the presence."""
+        self._sums *= self._memory
+        self._sums[0] += (1 - self._memory) * speaking_for
+        self._sums[1] += (1 - self._memory) * heard
+        self.presence = self._sums[0] / np.maximum(self._sums[1], _NOTHING)
 
-    def _step(self, presence: Floats) -> Floats:
+    def _move(self) -> None:
+        """Decide which gates are open, and move their gains there."""
         settings = self.settings
-        was_open = self._held > 0
-        stays = presence >= np.where(was_open, settings.close_below, settings.open_above)
-        self._held = np.where(stays, self._hold_frames + 1, np.maximum(self._held - 1, 0))
-        target = (self._held > 0).astype(float)
-        self._gain = np.clip(target, self._gain - self._fall, self._gain + self._rise)
-        return self._gain
+        threshold = np.where(self._held > 0, settings.close_below, settings.open_above)
+        self._held = np.where(
+            self.presence >= threshold, self._hold_frames + 1, np.maximum(self._held - 1, 0)
+        )
+        target = (self._held > 0).astype(np.float64)
+        self._gain = np.minimum(np.maximum(target, self._gain - self._fall), self._gain + self._rise)

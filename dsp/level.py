@@ -1,6 +1,9 @@
 """A running level: loud at once, quiet slowly, and never anything from the future."""
 
-import torch
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
 
 RELEASE_DB_PER_S = 10.0
 FLOOR_DB = -75.0
@@ -24,17 +27,17 @@ class RunningLevel:
 
     def reset(self) -> None:
         """Start again from the floor."""
-        self._last_db: torch.Tensor | None = None
+        self._last_db: Floats | None = None
 
-    def process(self, power: torch.Tensor) -> torch.Tensor:
+    def process(self, power: npt.ArrayLike) -> Floats:
         """Take the mean power of each frame; return the level of each, in dB."""
-        power_db = (10 * torch.log10(power + 1e-20)).clamp_min(FLOOR_DB)
-        n_frames = power.shape[-1]
-        if n_frames == 0:
-            return power_db
-        fallen = self.fall_db * torch.arange(1, n_frames + 1, device=power.device)
-        start = self._last_db if self._last_db is not None else torch.full_like(power_db[..., 0], FLOOR_DB)
-        line = torch.cat([start[..., None], power_db + fallen], -1)
-        level_db = (torch.cummax(line, -1).values[..., 1:] - fallen).clamp_min(FLOOR_DB)
+        line: Floats = np.maximum(10 * np.log10(np.asarray(power, np.float64) + 1e-20), FLOOR_DB)
+        if line.shape[-1] == 0:
+            return line
+        fallen = self.fall_db * np.arange(line.shape[-1])
+        line += fallen
+        if self._last_db is not None:
+            line[..., 0] = np.maximum(line[..., 0], self._last_db - self.fall_db)
+        level_db: Floats = np.maximum(np.maximum.accumulate(line, -1) - fallen, FLOOR_DB)
         self._last_db = level_db[..., -1]
         return level_db

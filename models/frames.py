@@ -97,15 +97,18 @@ class FrameEngine:
         return spectra * self._bands.gains_to_bins(self._gains(heard, power, level))
 
     def _heard_power(self, spectra: Tensor) -> Tensor:
-        power = spectra.real.square() + spectra.imag.square()
-        power = power * (N_FFT / self._hann.n_fft) ** 2
+        power = torch.view_as_real(spectra).square().sum(-1)
         return power.mean(0, keepdim=True) if self._stereo == "linked" else power
 
     def _running_level(self, power: Tensor) -> Tensor:
-        """Return the mean power of a bin at the running level.  Shape: (B, T, F) -> (B, T)."""
-        of_full_scale = N_FFT * _HANN_POWER  # mean power of a bin when the samples' mean power is 1
-        level_db = self._level.process(power.sum(-1) / (N_BINS * of_full_scale))
-        return of_full_scale * 10 ** (level_db / 10)
+        """Return the mean power of a bin at the running level, had the spectrum the model's bins.
+
+        Shape: (B, T, F) -> (B, T).
+        """
+        of_full_scale = self._hann.n_fft * _HANN_POWER * self._hann.n_bins  # power of a frame of samples at 1
+        level_db = self._level.process((power.sum(-1) / of_full_scale).cpu().numpy())
+        level = of_full_scale / N_BINS * 10 ** (level_db / 10)
+        return torch.from_numpy(level.astype(np.float32)).to(power.device)
 
     def _gains(self, heard: Heard, power: Tensor, level: Tensor) -> Tensor:
         assert self._asked is not None, "a stream asks before it processes"
@@ -134,4 +137,4 @@ def _evidence(
     energy = gains.square() * power
     speaking_for = (energy * gains).sum((1, 3))
     heard = energy.sum((1, 3)) + (_FRAME_FLOOR * power.sum(-1) + _LEVEL_FLOOR).sum(0)
-    return speaking_for.double().cpu().numpy(), heard.double().cpu().numpy()
+    return speaking_for.cpu().numpy().astype(np.float64), heard.cpu().numpy().astype(np.float64)

@@ -292,8 +292,18 @@ class _Matrix(NamedTuple):
     bias: Tensor  # (outputs,)
 
     def __call__(self, x: Tensor) -> Tensor:
-        rows = x.reshape(-1, len(self.weight))
-        return torch.addmm(self.bias, rows, self.weight).view(*x.shape[:-1], -1)
+        *batch, inputs = x.shape
+        rows = torch.addmm(self.bias, x.reshape(-1, inputs), self.weight)
+        return rows.view(*batch, rows.shape[1])
+
+
+class _Added(NamedTuple):
+    weight: Tensor  # (inputs, outputs)
+
+    def add_to(self, y: Tensor, x: Tensor) -> Tensor:
+        """Return y += x @ weight."""
+        y.view(-1, y.shape[-1]).addmm_(x.reshape(-1, x.shape[-1]), self.weight)
+        return y
 
 
 class _Recurrence:
@@ -309,17 +319,15 @@ class _Recurrence:
         """Return the output and the last h.  Shape: x (B, T, d), h (B, d)."""
         width = x.shape[-1:]
         forget, value, gate = self._gates(functional.layer_norm(x, width)).chunk(3, -1)
-        keep = forget.sigmoid()
-        new = (1 - keep) * value
+        keep = forget.sigmoid_()
+        states = torch.empty_like(x)
         h = torch.zeros_like(x[:, 0]) if h is None else h
-        states = []
-        for t in range(x.shape[1]):
-            h = torch.addcmul(new[:, t], keep[:, t], h)
-            states.append(h)
-        x = x + self._out(torch.stack(states, 1) * functional.silu(gate))
+        for t in range(x.shape[1]):  # keep * h + (1 - keep) * value
+            h = torch.lerp(value[:, t], h, keep[:, t], out=states[:, t])
+        x = x + self._out(states * functional.silu(gate))
         risen = self._rise(functional.layer_norm(x, width))
         risen = risen * (1 + torch.erf(risen * math.sqrt(0.5)))  # twice GELU; a few values: plain is faster
-        return x + self._fall(risen * 0.5), h
+        return x + self._fall(risen * 0.5), h.clone()
 
 
 class LariatStep:
@@ -337,15 +345,18 @@ class LariatStep:
         self.device = self._position.device
         self._down = [_fold_conv(m.conv, m.norm) for m in network.down]  # type: ignore[arg-type]
         self._encode = [_fold_conv(m.conv, m.norm) for m in network.encode]  # type: ignore[arg-type]
-        self._up = [_fold_double(m) for m in network.up]  # type: ignore[arg-type]
-        self._merge = [_fold_conv(m.conv, m.norm) for m in network.merge]  # type: ignore[arg-type]
+        self._rise = [
+            _fold_merge(_fold_double(up), _fold_conv(merge.conv, merge.norm))  # type: ignore[arg-type]
+            for up, merge in zip(network.up, network.merge, strict=True)
+        ]
         self._decode = [_fold_conv(m.conv, m.norm) for m in network.decode]  # type: ignore[arg-type]
         recurrences = zip(network.scans, network.feeds, strict=True)
         self._recurrences = [_Recurrence(scan, feed) for scan, feed in recurrences]  # type: ignore[arg-type]
         self._squeeze = _fold_linear(network.squeeze)
         self._expand = _fold_linear(network.expand)
-        self._maps_up = _fold_double(network.maps_up)
-        self._maps_skip = _fold_conv(network.maps_skip, None)
+        maps_up, maps_skip = _fold_double(network.maps_up), _fold_conv(network.maps_skip, None)
+        self._maps_up = _Matrix(maps_up.weight, maps_up.bias + maps_skip.bias.repeat(2))
+        self._maps_skip = _Added(maps_skip.weight)
         self._network = network
 
     @torch.inference_mode()
@@ -355,7 +366,6 @@ class LariatStep:
         presence = network.query_presence(queries) if self.config.presence else None
         return Query(network.query_weights(queries), network.query_prior(queries), presence)
 
-    @torch.inference_mode()
     def gain(self, heard: Heard, query: Query) -> Tensor:
         """Return each query's gain per band.  Shape: (Q, B, T, F), 0 to 1."""
         n_batch, n_frames, n_bands, n_maps = heard.maps.shape
@@ -363,7 +373,6 @@ class LariatStep:
         mixed = mixed.view(-1, n_batch, n_frames, n_bands)
         return mixed.add_(query.prior[:, None, None]).sigmoid_()
 
-    @torch.inference_mode()
     def presence(self, heard: Heard, query: Query) -> Tensor | None:
         """Return how surely each sound is there, if it was learned.  Shape: (Q, B, T), 0 to 1."""
         if query.presence is None:
@@ -371,7 +380,6 @@ class LariatStep:
         key, bias = query.presence[:, :-1], query.presence[:, -1]
         return torch.sigmoid(torch.einsum("btd,qd->qbt", heard.bottom, key) + bias[:, None, None])
 
-    @torch.inference_mode()
     def step(self, features: Tensor, state: State | None) -> tuple[Heard, State]:
         """Hear the next frames; None starts.  Shape: (B, T, F)."""
         past = list(state.past) if state else [None] * (len(self._encode) + len(self._decode))
@@ -393,11 +401,11 @@ class LariatStep:
             scans.append(h)
         x = x + self._expand(deep).view_as(x)
         skips.pop()
-        for up, merge, decode in zip(self._up, self._merge, self._decode, strict=True):
-            risen = _interleave(up(_neighbours(x, 3, 1)))
-            x = causal(merge(torch.cat([risen, skips.pop()], -1)).relu_(), decode)
+        for (rise, across), decode in zip(self._rise, self._decode, strict=True):
+            risen = _interleave(rise(_neighbours(x, 3, 1)))
+            x = causal(across.add_to(risen, skips.pop()).relu_(), decode)
         maps = _interleave(self._maps_up(_neighbours(x, 3, 1)))
-        maps = maps.add_(self._maps_skip(_neighbours(heard, 3, 1))).relu_()
+        maps = self._maps_skip.add_to(maps, _neighbours(heard, 3, 1)).relu_()
         return Heard(maps, deep), State(tuple(fresh), tuple(scans))
 
 
@@ -406,11 +414,10 @@ def _neighbours(x: Tensor, width: int, stride: int) -> Tensor:
 
     Shape: (B, T, W, C) -> (B, T, W / stride, width * C), a view of the padded input.
     """
-    _, _, n_bands, n_channels = x.shape
-    padded = functional.pad(x, (0, 0, 1, 1))
+    n_batch, n_frames, n_bands, n_channels = x.shape
+    padded = torch.constant_pad_nd(x, (0, 0, 1, 1))
     by_batch, by_frame, by_band, _ = padded.stride()
-    count = (n_bands + 2 - width) // stride + 1
-    shape = (*x.shape[:2], count, width * n_channels)
+    shape = (n_batch, n_frames, (n_bands + 2 - width) // stride + 1, width * n_channels)
     return padded.as_strided(shape, (by_batch, by_frame, stride * by_band, 1))
 
 
@@ -420,7 +427,7 @@ def _causal(x: Tensor, past: Tensor | None, matrix: _Matrix) -> tuple[Tensor, Te
     if past is None:
         past = x.new_zeros(n_batch, _PAST, n_bands, n_channels)
     joined = torch.cat([past, x], 1)
-    padded = functional.pad(joined, (0, 0, 1, 1))
+    padded = torch.constant_pad_nd(joined, (0, 0, 1, 1))
     by_batch, by_frame, by_band, _ = padded.stride()
     shape = (n_batch, n_frames, n_bands, _PAST + 1, 3 * n_channels)
     patches = padded.as_strided(shape, (by_batch, by_frame, by_band, by_frame, 1))
@@ -429,7 +436,8 @@ def _causal(x: Tensor, past: Tensor | None, matrix: _Matrix) -> tuple[Tensor, Te
 
 def _interleave(x: Tensor) -> Tensor:
     """Shape: (B, T, W, 2 C), even and odd band -> (B, T, 2 W, C)."""
-    return x.view(*x.shape[:2], 2 * x.shape[2], x.shape[3] // 2)
+    n_batch, n_frames, n_bands, n_channels = x.shape
+    return x.view(n_batch, n_frames, 2 * n_bands, n_channels // 2)
 
 
 @torch.no_grad()
@@ -474,3 +482,15 @@ def _fold_double(conv: nn.ConvTranspose2d) -> _Matrix:
     rows = torch.cat([even, odd], -1).flatten(0, 1)
     bias = conv.bias if conv.bias is not None else conv.weight.new_zeros(conv.out_channels)
     return _Matrix(rows.contiguous(), bias.repeat(2))
+
+
+@torch.no_grad()
+def _fold_merge(up: _Matrix, merge: _Matrix) -> tuple[_Matrix, _Added]:
+    """Fold the 1x1 convolution over (risen, skip) into what raises, and what is added from the skip.
+
+    Nothing lies between raising and merging but sums, so the product of both matrices is one matrix.
+    """
+    outputs = merge.weight.shape[1]
+    of_risen, of_skip = merge.weight[:outputs], merge.weight[outputs:]
+    raised = up.weight.view(-1, 2, outputs) @ of_risen  # even and odd bands alike
+    return _Matrix(raised.flatten(1).contiguous(), merge.bias.repeat(2)), _Added(of_skip.contiguous())

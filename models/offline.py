@@ -59,7 +59,6 @@ def separate(
     Examples
     --------
     >>> import numpy as np
-    import numpy.typing as npt
     >>> mixture = np.zeros((2, 44100), np.float32)
     >>> separate(mixture, 44100, "drums").shape
     (2, 44100)
