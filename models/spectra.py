@@ -36,8 +36,8 @@ class SpectrumReader:
         self._samples = held[:, frames * HOP_LENGTH :].clone()
         if frames == 0:
             return torch.zeros(self._channels, 0, N_FFT // 2 + 1, dtype=torch.complex64, device=held.device)
-        windowed: Tensor = held.unfold(-1, N_FFT, HOP_LENGTH) * self._window
-        return torch.fft.rfft(windowed)
+        spectra: Tensor = torch.fft.rfft(held.unfold(-1, N_FFT, HOP_LENGTH) * self._window)
+        return spectra
 
 
 class SpectrumWriter:

@@ -12,7 +12,7 @@ import torch
 from soundlasso import SeparationStream, Separator
 from soundlasso.models.audiosep import build
 from soundlasso.models.engine import Profile
-from soundlasso.models.resunet import SAMPLE_RATE, ResUNet30, gain
+from soundlasso.models.resunet import N_FFT, SAMPLE_RATE, ResUNet30, gain
 from soundlasso.models.resunet_folded import FoldedUNet, needed_spans
 from soundlasso.models.windowed import LIVE, OFFLINE
 from tests.audiosep_rule import NARROW, condition, fill, mixture, narrow_network
@@ -86,7 +86,8 @@ def test_latency_is_exact_at_the_networks_rate(keeps_all: Separator, profile: Pr
     audio = np.fft.irfft(spectrum).astype(np.float32)
     stream = SeparationStream(keeps_all, QUERIES, SAMPLE_RATE, 2, gate=False, profile=profile)
     stems = stems_of(stream, audio, 8192)[:, :, stream.latency_samples :]
-    assert np.abs(stems - audio).max() <= EXACT
+    inner = slice(N_FFT, -N_FFT)  # a signal that begins or ends at once has the highest bin as well
+    assert np.abs(stems - audio)[..., inner].max() <= EXACT
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 32000, 44100, 48000, 96000])
