@@ -114,7 +114,9 @@ class FrameEngine:
         assert self._asked is not None, "a stream asks before it processes"
         every = self._network.gain(heard, self._query)  # (Q + A, B, T, F)
         wanted = every[: self._gate.queries]
-        opened = self._gate.process(*_evidence(wanted, power, level))  # (Q, T)
+        learned = self._network.presence(heard, self._query)
+        evidence = _evidence(wanted, power, level) if learned is None else _learned(learned[: len(wanted)])
+        opened = self._gate.process(*evidence)  # (Q, T)
         gains = compete(every, len(self._asked.avoid), self._asked.consistent)
         if self._asked.gate:
             gains = gains * torch.from_numpy(opened.astype(np.float32)).to(gains.device)[:, None, :, None]
@@ -138,3 +140,12 @@ def _evidence(
     speaking_for = (energy * gains).sum((1, 3))
     heard = energy.sum((1, 3)) + (_FRAME_FLOOR * power.sum(-1) + _LEVEL_FLOOR).sum(0)
     return speaking_for.cpu().numpy().astype(np.float64), heard.cpu().numpy().astype(np.float64)
+
+
+def _learned(presence: Tensor) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the evidence of a network that has learned presence: its word, each frame alike.
+
+    Shape: (Q, B, T) -> (Q, T), (Q, T).
+    """
+    word = presence.amax(1).cpu().numpy().astype(np.float64)
+    return word, np.ones_like(word)

@@ -1,11 +1,16 @@
 """What can be set while a stream runs, and that nothing clicks when it is."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.signal
+import torch
 
-from soundlasso import SeparationStream, Separator
+from soundlasso import SeparationStream, Separator, load_model
 from soundlasso.dsp.errors import AudioError, QueryError
+from soundlasso.models.checkpoint import load_safetensors, save_safetensors
+from soundlasso.models.separator import shipped_weights
 from tests.signals import Audio, noise, sine
 
 RATE = 44100
@@ -132,3 +137,19 @@ def test_a_setting_that_cannot_be_is_refused(
 def test_an_impossible_format_is_refused(lariat: Separator, rate: float, channels: int) -> None:
     with pytest.raises(AudioError, match="must be"):
         SeparationStream(lariat, "drums", rate, channels)
+
+
+@pytest.mark.parametrize(("bias", "is_open"), [(20.0, True), (-20.0, False)])
+def test_learned_presence_drives_the_gate(tmp_path: Path, bias: float, is_open: bool) -> None:
+    tensors = load_safetensors(shipped_weights("lariat"))
+    hidden, bottom = len(tensors["query_weights.0.bias"]), len(tensors["squeeze.bias"])
+    head = {
+        "query_presence.0.weight": torch.zeros(hidden, 384),
+        "query_presence.0.bias": torch.zeros(hidden),
+        "query_presence.2.weight": torch.zeros(bottom + 1, hidden),
+        "query_presence.2.bias": torch.cat([torch.zeros(bottom), torch.tensor([bias])]),
+    }
+    model = load_model(save_safetensors({**tensors, **head}, tmp_path, "with-presence"))
+    stream = SeparationStream(model, "drums", RATE, 1)
+    assert stream.process(noise(1, 2 * RATE)).any() == is_open
+    assert (stream.presence[0] > 0.99) == is_open
