@@ -53,6 +53,8 @@ class Hann:
         Shape: (..., T, n_fft) -> (..., n_fft - hop + T * hop).
         """
         *batch, n_frames, _ = frames.shape
+        if n_frames == 1:  # as live audio has it
+            return frames.squeeze(-2)
         hop = self.hop_length
         total = frames.new_zeros(*batch, n_frames + OVERLAP - 1, hop)
         for part in range(OVERLAP):  # hop `part` of every frame lands `part` hops after its start

@@ -13,7 +13,6 @@ Shapes: B batch, T frames, F = 256 bands, Q queries, D maps, d width of the bott
 """
 
 import dataclasses
-import math
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
@@ -316,18 +315,19 @@ class _Recurrence:
         self._fall = _fold_linear(feed.fall)
 
     def __call__(self, x: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the output and the last h.  Shape: x (B, T, d), h (B, d)."""
+        """Return the output and the last h.  Shape: x (T, B, d), h (B, d)."""
         width = x.shape[-1:]
-        forget, value, gate = self._gates(functional.layer_norm(x, width)).chunk(3, -1)
-        keep = forget.sigmoid_()
-        states = torch.empty_like(x)
-        h = torch.zeros_like(x[:, 0]) if h is None else h
-        for t in range(x.shape[1]):  # keep * h + (1 - keep) * value
-            h = torch.lerp(value[:, t], h, keep[:, t], out=states[:, t])
-        x = x + self._out(states * functional.silu(gate))
-        risen = self._rise(functional.layer_norm(x, width))
-        risen = risen * (1 + torch.erf(risen * math.sqrt(0.5)))  # twice GELU; a few values: plain is faster
-        return x + self._fall(risen * 0.5), h.clone()
+        forget, value, gate = self._gates(torch.layer_norm(x, width)).chunk(3, -1)
+        keep = forget.sigmoid()
+        if h is None:
+            h = torch.zeros_like(x[0])
+        states = []
+        for value_now, keep_now in zip(value.unbind(), keep.unbind(), strict=True):
+            h = torch.lerp(value_now, h, keep_now)  # keep * h + (1 - keep) * value
+            states.append(h)
+        x = x + self._out(torch.stack(states) * functional.silu(gate))
+        risen = self._rise(torch.layer_norm(x, width))
+        return x + self._fall(functional.gelu(risen)), h
 
 
 class LariatStep:
@@ -395,10 +395,11 @@ class LariatStep:
         for down, encode in zip(self._down, self._encode, strict=True):
             x = causal(down(_neighbours(x, 4, 2)).relu_(), encode)
             skips.append(x)
-        deep, scans = self._squeeze(x.flatten(2)), []
+        deep, scans = self._squeeze(x.flatten(2).transpose(0, 1)), []
         for i, recurrence in enumerate(self._recurrences):
             deep, h = recurrence(deep, state.scans[i] if state else None)
             scans.append(h)
+        deep = deep.transpose(0, 1)
         x = x + self._expand(deep).view_as(x)
         skips.pop()
         for (rise, across), decode in zip(self._rise, self._decode, strict=True):
