@@ -93,7 +93,9 @@ class Outbox:
         loop = asyncio.get_running_loop()
         self._next_s = loop.time() + UPDATE_PERIOD_S
         self._timer = None
-        for _ in range(min(BURST_MESSAGES, len(self._pending))):
+        for _ in range(BURST_MESSAGES):
+            if not self._pending:  # sending may find that nobody is there, and close this
+                return
             self.peer.send(self._pending.popitem(last=False)[1])
         if self._pending:
             self._timer = loop.call_later(BURST_PAUSE_S, self._flush)
