@@ -59,7 +59,7 @@ def running(preload: bool = False, **options: Any) -> Iterator[Running]:
         thread.join(ANSWER_LIMIT_S)
         loop.close()
     assert not thread.is_alive()
-    assert made[0].faults == []
+    assert not made[0].faults, made[0].faults
 
 
 class Ear:

@@ -7,6 +7,7 @@ from soundlasso.bridge.osc.call import Request
 from soundlasso.bridge.osc.dispatch import Tree, resolve
 from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.packet import MAX_ADDRESS_BYTES, Message
+from soundlasso.bridge.osc.reference import as_markdown
 from soundlasso.bridge.osc.state import Settings, Slot
 from soundlasso.bridge.osc.table import ROWS, TABLE, Access, Row
 
@@ -145,3 +146,10 @@ def test_what_the_server_tells_cannot_be_set(tree: Tree, address: str) -> None:
     with pytest.raises(OscError) as refusal:
         resolve(tree, Message(address, ("x",)), request())
     assert refusal.value.code == "forbidden"
+
+
+def test_the_page_to_read_has_every_row() -> None:
+    lines = as_markdown().splitlines()
+    assert len(lines) == 2 + len(ROWS)
+    assert all(line.replace("\\|", "").count("|") == 5 for line in lines)
+    assert "| `/lasso/mix` | `f` 0..1 | get, set | 0 the sound that goes in, 1 the slots |" in lines

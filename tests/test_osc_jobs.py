@@ -254,3 +254,12 @@ def test_a_name_is_live_until_its_job_ends() -> None:
             desk.jobs.find("k")
 
     run(story)
+
+
+def test_closing_while_the_worker_is_being_started_ends() -> None:
+    async def story(desk: Desk) -> None:
+        desk.submit("j")
+        await asyncio.wait_for(desk.jobs.close(), END_LIMIT_S)
+        assert desk.jobs.find("j").state == "cancelled"
+
+    run(story)

@@ -14,6 +14,7 @@ from soundlasso.bridge.osc.packet import Message
 from soundlasso.bridge.osc.table import SLOT, Access, Row
 
 MAX_MATCHES = 1024
+MAX_REMEMBERED = 4096
 _INDEX = "{slot}"
 _PREFIX = "/lasso/"
 
@@ -49,6 +50,7 @@ class Tree:
 
     def __init__(self, rows: Sequence[Row], slots: Callable[[], Iterable[int]]) -> None:
         self._root = _Node()
+        self._known: dict[str, Place] = {}
         self._slots = slots
         for row in rows:
             parts = row.address[1:].split("/")
@@ -66,8 +68,11 @@ class Tree:
             With code ``unknown_address``, ``out_of_range`` for a slot number, ``malformed`` for a broken
             pattern, ``too_large`` for one that matches more than `MAX_MATCHES` addresses.
         """
+        known = self._known.get(address)
+        if known:
+            return [known]
         if not is_pattern(address):
-            return [self._find_one(address)]
+            return [self._remember(address, self._find_one(address))]
         places = list(_search(self._root, _pattern_parts(address), sorted(self._slots())))
         if not places:
             raise OscError("unknown_address", f"pattern {address!r} matches no address that can be read")
@@ -80,6 +85,13 @@ class Tree:
     def places(self, access: Access = Access.READ) -> Iterator[Place]:
         """Go through all addresses that exist now and allow any of `access`."""
         return _search(self._root, ["", "*"], sorted(self._slots()), access)
+
+    def _remember(self, address: str, place: Place) -> Place:
+        """Keep what has been found; faders send the same addresses again and again."""
+        if len(self._known) >= MAX_REMEMBERED:
+            self._known.clear()
+        self._known[address] = place
+        return place
 
     def _add(self, parts: Sequence[str]) -> _Node:
         node = self._root

@@ -35,6 +35,8 @@ def tell(server: "Server", key: str, slot: int | None, by: "Peer | None" = None)
     for row, address in server.table.views(key, slot):
         topic = row.topic if row.view == "native" else Topic.NOTHING
         server.publish(address, [shown(row, value)], topic, by)
+    if server.live and key != "presence":
+        server.live.changed()
 
 
 def values(server: "Server") -> Iterator[tuple[str, Any]]:

@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import signal
+import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -14,6 +15,7 @@ MAX_LINE_BYTES = 1 << 20
 SILENCE_LIMIT_S = 15.0  # a worker beats twice a second, but loading libraries can hold it up
 STALL_LIMIT_S = 600.0  # without progress; a model may be downloaded first
 ABORT_GRACE_S = 1.0  # to write down where it hangs
+CLOSE_GRACE_S = 5.0  # to finish what it writes
 RESTART_PAUSE_S = 0.5  # doubled each time a worker dies before it is ready
 MAX_RESTART_PAUSE_S = 30.0
 
@@ -73,18 +75,23 @@ class WorkerProcess:
         """End a process that hangs: first so that it can write down where, then for certain."""
         if self._process and self._stopped_as is None:
             self._stopped_as = (ending, reason)
-            self._signal(signal.SIGABRT)
+            if sys.platform != "win32":  # where there is no signal that leaves a trace
+                self._signal(signal.SIGABRT)
             asyncio.get_running_loop().call_later(ABORT_GRACE_S, self._kill, self._process)
 
     async def close(self) -> None:
         """End the process for good."""
         self._closing = True
-        if self._process and self._process.stdin:
-            self._process.stdin.close()
-            loop = asyncio.get_running_loop()
-            loop.call_later(ABORT_GRACE_S, self._kill, self._process)
+        if self._process:
+            self._ask_to_end(self._process)
         if self._keeper:
             await self._keeper
+
+    def _ask_to_end(self, process: Process) -> None:
+        """Close the input, which ends a worker that works, and kill one that does not."""
+        if process.stdin:
+            process.stdin.close()
+        asyncio.get_running_loop().call_later(CLOSE_GRACE_S, self._kill, process)
 
     async def _keep(self) -> None:
         pause_s = RESTART_PAUSE_S
@@ -101,6 +108,8 @@ class WorkerProcess:
             *self._command, stdin=PIPE, stdout=PIPE, limit=MAX_LINE_BYTES
         )
         self.pid = self._process.pid
+        if self._closing:  # while the process was being made
+            self._ask_to_end(self._process)
         watcher = asyncio.get_running_loop().create_task(self._watch())
         try:
             await self._read(self._process)

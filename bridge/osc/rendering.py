@@ -63,7 +63,7 @@ def _asked(server: "Server", query: str | None) -> tuple[tuple[int, ...], tuple[
     """Return slots and queries to render: the one that was given (slot 1), or those of the enabled slots."""
     if query:
         return (1,), (query,)
-    asked = list(server.state.asked())
+    asked = [(number, slot) for number, slot in server.state.voiced() if slot.enable]
     if not asked:
         raise OscError("no_input", "no query given, and no enabled slot has one; set /lasso/query")
     return tuple(number for number, _ in asked), tuple(slot.query for _, slot in asked)
@@ -78,7 +78,6 @@ def _is_removal(server: "Server", numbers: Sequence[int]) -> bool:
 
 
 def _render_settings(settings: Settings, is_removal: bool) -> dict[str, Any]:
-    avoid = [text.strip() for text in settings.avoid.split(",")]
     return {
         "rest": bool(settings.rest) or is_removal,
         "remove": is_removal,
@@ -87,7 +86,7 @@ def _render_settings(settings: Settings, is_removal: bool) -> dict[str, Any]:
         "existing": settings.existing,
         "stereo": settings.stereo,
         "consistent": bool(settings.consistent),
-        "avoid": [text for text in avoid if text],
+        "avoid": settings.avoided(),
         "gate": bool(settings.gate),
     }
 

@@ -21,6 +21,7 @@ from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.jail import Jail
 from soundlasso.bridge.osc.jobs import Jobs, worker_command
 from soundlasso.bridge.osc.limits import RateLimit
+from soundlasso.bridge.osc.live import Live
 from soundlasso.bridge.osc.packet import Bundle, Message, decode, encode
 from soundlasso.bridge.osc.process import SILENCE_LIMIT_S
 from soundlasso.bridge.osc.state import State
@@ -51,6 +52,8 @@ class Options:
     token: str = ""
     allow_quit: bool = False
     ignore_time_tags: bool = False
+    live: Path | None = None
+    live_record: Path | None = None
     preload: bool = True  # the model, before the first render
     worker_silence_limit_s: float = SILENCE_LIMIT_S
 
@@ -85,6 +88,7 @@ class Server:
         command = worker_command(options.model, options.device)
         self.jobs = Jobs(self.clients, command, options.worker_silence_limit_s)
         self.counters = Counters()
+        self.live = Live(self) if options.live else None
         self.dump_level = 0
         self.stopped = asyncio.Event()
         self.web_talks: set[WebTalk] = set()
@@ -121,6 +125,8 @@ class Server:
         self.stopped.set()
         self.schedule.clear()
         await self.jobs.close()
+        if self.live:
+            await self.live.process.close()
         for client in self.clients:
             client.outbox.close()
             client.peer.send(encode("/lasso/shutdown"))
@@ -194,6 +200,8 @@ class Server:
 
     def tree_changed(self, added: int | None = None, removed: int | None = None) -> None:
         """Tell that a slot has come or gone."""
+        if self.live:
+            self.live.changed()
         command, slot = ("PATH_REMOVED", removed) if added is None else ("PATH_ADDED", added)
         for talk in self.web_talks:
             talk.tell(command, f"/lasso/slot/{slot}")

@@ -1,6 +1,5 @@
 """What the server remembers: settings of the whole, and numbered slots with one query each."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +36,10 @@ class Settings:
     format: str = "wav"
     existing: str = "refuse"
 
+    def avoided(self) -> list[str]:
+        """Return the sounds to avoid, one by one."""
+        return [text.strip() for text in self.avoid.split(",") if text.strip()]
+
 
 @dataclass(slots=True)
 class State:
@@ -69,6 +72,6 @@ class State:
         setattr(target, key, value)
         return is_new
 
-    def asked(self) -> Iterable[tuple[int, Slot]]:
-        """Go through the slots that have a query and are enabled, by number."""
-        return ((number, slot) for number, slot in sorted(self.slots.items()) if slot.enable and slot.query)
+    def voiced(self) -> list[tuple[int, Slot]]:
+        """Return the slots that have a query, by number."""
+        return [(number, slot) for number, slot in sorted(self.slots.items()) if slot.query]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Literal
 
-from soundlasso.bridge.osc import control, parameters, rendering
+from soundlasso.bridge.osc import control, live, parameters, rendering
 from soundlasso.bridge.osc.arguments import MAX_PATH_CHARS, Arg
 from soundlasso.bridge.osc.clients import Topic
 from soundlasso.bridge.osc.state import MAX_SLOTS
@@ -157,7 +157,12 @@ PARAMETER_ARGS: dict[str, Arg] = {}
 
 _SLOT_ROWS = [
     *_parameter("/lasso/slot/{slot}/query", "query", TEXT, "the sound to find, in words"),
-    *_parameter("/lasso/slot/{slot}/gain", "gain_db", Arg("", "f", -60, 12, "dB"), "level of the stem"),
+    *_parameter(
+        "/lasso/slot/{slot}/gain",
+        "gain_db",
+        Arg("", "f", -60, 12, "dB"),
+        "level of the slot in the running stream; -60 is silence",
+    ),
     *_parameter("/lasso/slot/{slot}/enable", "enable", SWITCH, "whether the slot takes part"),
     *_parameter("/lasso/slot/{slot}/mute", "mute", SWITCH, "silences the slot in the mix"),
     *_parameter("/lasso/slot/{slot}/solo", "solo", SWITCH, "silences all slots without solo"),
@@ -235,6 +240,27 @@ _RENDER_ROWS = [
     ),
     _sent("/lasso/job/item", [_text("job"), _text("state"), Arg("fraction", "f", 0, 1)], "one job"),
     _sent("/lasso/job/end", [Arg("count", "i")], "after the last job"),
+]
+
+_LIVE_ROWS = [
+    _trigger(
+        "/lasso/stream/start", live.start_stream, "play the --live file through the slots, in real time"
+    ),
+    _trigger("/lasso/stream/stop", live.stop_stream, "stop playing; a --live-record file is finished"),
+    _question(
+        "/lasso/stream/state",
+        [],
+        live.stream_state,
+        "stopped or playing, and the latency of the output in seconds",
+    ),
+    replace(
+        _sent(
+            "/lasso/meter/slot/{slot}",
+            [Arg("rms", "f", 0, 1), Arg("peak", "f", 0, 1)],
+            "levels of a slot in the running stream, ten times a second",
+        ),
+        topic=Topic.METERS,
+    ),
 ]
 
 _CLIENT_ROWS = [
@@ -339,5 +365,5 @@ _SHORT_ROWS = [
     replace(row, address="/lasso/query", slot=1) for row in _SLOT_ROWS if row.address.endswith("/query")
 ]
 
-ROWS = [*_SHORT_ROWS, *_SLOT_ROWS, *_SETTING_ROWS, *_RENDER_ROWS, *_CLIENT_ROWS, *_ANSWER_ROWS]
+ROWS = [*_SHORT_ROWS, *_SLOT_ROWS, *_SETTING_ROWS, *_RENDER_ROWS, *_LIVE_ROWS, *_CLIENT_ROWS, *_ANSWER_ROWS]
 TABLE = Table(ROWS)

@@ -310,10 +310,11 @@ class Port:
 
     async def close(self) -> None:
         """Stop listening, and end all connections when they have been sent what waits, or after a second."""
+        # asyncio trips over a connection that it is accepting while the listener closes; let it finish.
+        for _ in range(3):
+            await asyncio.sleep(0)
         self._listener.close()
         self.udp.close()
-        for _ in range(3):  # the turns of the loop that a connection being accepted still needs
-            await asyncio.sleep(0)
         connections = list(self._connections)
         for connection in connections:
             connection.close()

@@ -44,6 +44,7 @@ class Worker:
         self._commands: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
         self._cancels: dict[str, threading.Event] = {}
         self._last_progress_s = 0.0
+        self._is_rendering = False
 
     def run(self, commands: TextIO) -> None:
         """Work until the commands end."""
@@ -52,7 +53,9 @@ class Worker:
         self._load()
         self._write(event="ready")
         while (command := self._commands.get()) is not None:
+            self._is_rendering = True
             self._render(command)
+            self._is_rendering = False
 
     def _beat(self) -> None:
         while True:
@@ -67,6 +70,14 @@ class Worker:
                 cancel.set()
             else:
                 self._commands.put(command)
+        self._end()
+
+    def _end(self) -> None:
+        """Stop rendering, or, if nothing is rendered, exit at once: loading a model takes long."""
+        if not self._is_rendering:
+            os._exit(0)
+        for cancel in list(self._cancels.values()):
+            cancel.set()
         self._commands.put(None)
 
     def _write(self, **line: Any) -> None:
@@ -162,7 +173,7 @@ def _coded(code: str) -> Iterator[None]:
         raise _osc_error("out_of_memory", "not enough memory for this render") from error
 
 
-def _own_output() -> TextIO:
+def own_output() -> TextIO:
     """Keep standard output for the protocol; what libraries print goes to standard error."""
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -175,7 +186,7 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
-    output = _own_output()
+    output = own_output()
     faulthandler.enable()  # the server aborts a worker that hangs, to see where
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then closes our input
     if hasattr(os, "nice"):
