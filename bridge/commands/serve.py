@@ -1,0 +1,146 @@
+"""`soundlasso serve`: the OSC server for DAWs and controllers."""
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from soundlasso.dsp.errors import SoundlassoError
+
+if TYPE_CHECKING:
+    from soundlasso.bridge.osc.server import Options
+
+PORT_TAKEN_STATUS = 3
+MIN_TOKEN_CHARS = 12
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="UDP and TCP port; 0 for any free one.")
+    ] = 17770,
+    root: Annotated[
+        Path, typer.Option(exists=True, file_okay=False, help="Folder that clients may read and write.")
+    ] = Path(),
+    model: Annotated[str, typer.Option(help="Model that separates.")] = "lariat",
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
+    live: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Play this file through the slots.")
+    ] = None,
+    live_record: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Record what is played to this WAV file.")
+    ] = None,
+    allow: Annotated[list[str] | None, typer.Option(help="Network that may read, as 192.168.1.0/24.")] = None,
+    token: Annotated[
+        str, typer.Option(help="Secret with which other hosts may write.", envvar="SOUNDLASSO_TOKEN")
+    ] = "",
+    port_file: Annotated[
+        Path | None, typer.Option(help="File to write the address to, while serving.")
+    ] = None,
+    mdns: Annotated[bool, typer.Option(help="Announce the server on the local network.")] = False,
+    allow_quit: Annotated[bool, typer.Option(help="Let clients stop the server.")] = False,
+    ignore_time_tags: Annotated[bool, typer.Option(help="Apply all bundles at once.")] = False,
+) -> None:
+    """Answer OSC: queries, parameters, renders with progress, live slots, OSCQuery.
+
+    UDP, TCP and HTTP share one port. Only this machine is heard unless --host and --allow say otherwise;
+    other hosts write only with the --token.
+    """
+    from soundlasso.bridge.osc.server import Options
+    from soundlasso.bridge.osc.transport import PortError
+
+    networks = tuple(allow or ())
+    options = Options(
+        host=host,
+        port=port,
+        root=root,
+        model=model,
+        device=device,
+        live=live,
+        allow=networks,
+        token=token,
+        live_record=live_record,
+        allow_quit=allow_quit,
+        ignore_time_tags=ignore_time_tags,
+    )
+    try:
+        check_exposure(options)
+        asyncio.run(run_server(options, port_file, mdns))
+    except PortError as error:
+        typer.echo(f"soundlasso: {error}", err=True)
+        raise typer.Exit(PORT_TAKEN_STATUS) from error
+
+
+def check_exposure(options: "Options") -> None:
+    """Refuse settings that would open the server further than its user means.
+
+    Raises
+    ------
+    SoundlassoError
+        For a network that is none, a host that nobody may reach, or a token that can be guessed.
+    """
+    for network in options.allow:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            raise SoundlassoError(f"no network {network!r}; an example is 192.168.1.0/24") from None
+    if options.token and len(options.token) < MIN_TOKEN_CHARS:
+        example = secrets.token_urlsafe(16)
+        raise SoundlassoError(
+            f"a token of {len(options.token)} characters can be guessed; one that cannot is {example}"
+        )
+
+
+async def run_server(options: "Options", port_file: Path | None, is_announced: bool = False) -> None:
+    """Serve until a signal or a client ends it; write the address to a file meanwhile."""
+    from soundlasso.bridge.osc.mdns import announced
+    from soundlasso.bridge.osc.server import Server
+
+    server = Server(options)
+    number = await server.start()
+    _on_signals(server.stopped)
+    async with contextlib.AsyncExitStack() as stack:
+        if is_announced:
+            await stack.enter_async_context(announced(options.host, number))
+        stack.enter_context(_address_file(port_file, f"{options.host} {number}\n"))
+        stack.push_async_callback(server.stop)
+        typer.echo(
+            f"soundlasso listens on {options.host} port {number}: OSC over UDP and TCP, OSCQuery over HTTP"
+        )
+        await server.stopped.wait()
+
+
+def _on_signals(stopped: asyncio.Event) -> None:
+    """End at Ctrl-C and SIGTERM; a second one ends at once."""
+
+    def stop() -> None:
+        if stopped.is_set():
+            os._exit(130)
+        stopped.set()
+
+    if sys.platform != "win32":  # where Ctrl-C raises KeyboardInterrupt and nothing else comes
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, stop)
+
+
+@contextlib.contextmanager
+def _address_file(path: Path | None, text: str) -> Iterator[None]:
+    """Keep a file with the address, whole from the first moment it is there."""
+    if path is None:
+        yield
+        return
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(text)
+    part.replace(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
