@@ -1,0 +1,138 @@
+"""A render over OSC from the first word to the stems on disk, with the worker that really renders.
+
+The stems and the rest must add up to the mix; that they are the right ones is for the tests of `render`.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.osc_help import Ear, Running, running
+
+RATE_HZ = 44100
+NULL_LIMIT_DB = -120.0  # stems + rest against the mix, as float files
+READY_LIMIT_S = 120.0  # libraries load slowly on a busy machine
+PING_P99_LIMIT_S = 0.05
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("root")
+    noise = 0.1 * np.random.default_rng(3).standard_normal((RATE_HZ * 2, 2))
+    soundfile.write(root / "short.wav", noise, RATE_HZ, subtype="FLOAT")
+    soundfile.write(root / "long.wav", np.tile(noise, (60, 1)), RATE_HZ, subtype="FLOAT")
+    return root
+
+
+@pytest.fixture(scope="module")
+def server(root: Path) -> Iterator[Running]:
+    with running(root=root, preload=True) as made:
+        yield made
+
+
+@pytest.fixture
+def ear(server: Running) -> Iterator[Ear]:
+    with Ear(server.port) as made:
+        made.ask("/lasso/notify", 1, 0, 2, answer="/lasso/done")
+        yield made
+        made.ask("/lasso/notify", 0, answer="/lasso/done")
+
+
+def test_a_render_ends_with_stems_that_null(ear: Ear, root: Path) -> None:
+    ear.send("/lasso/render", "short.wav", "solo violin", "first")
+    assert ear.wait("/lasso/job/state") == ("first", "queued")
+    assert ear.wait("/lasso/job/state", READY_LIMIT_S) == ("first", "running")
+    address, job, stems, seconds, null_db = ear.wait("/lasso/done", READY_LIMIT_S)
+    assert (address, job, stems, seconds) == ("/lasso/render", "first", 2, 2.0)
+    assert null_db < NULL_LIMIT_DB
+    told = [m.args for m in ear.heard if m.address == "/lasso/job/stem"]
+    assert [(slot, query) for _, slot, query, _, _ in told] == [(1, "solo violin"), (0, "rest")]
+    files = [soundfile.read(path, dtype="float32")[0] for _, _, _, path, _ in told]
+    mix = soundfile.read(root / "short.wav", dtype="float32")[0]
+    assert 20 * np.log10(np.abs(sum(files) - mix).max() + 1e-12) < NULL_LIMIT_DB
+    fractions = [m.args[1] for m in ear.heard if m.address == "/lasso/job/progress"]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+
+
+def test_what_is_there_is_not_replaced_unless_asked(ear: Ear) -> None:
+    ear.send("/lasso/render", "short.wav", "solo violin")
+    assert ear.wait("/lasso/fail", READY_LIMIT_S)[:2] == ("/lasso/render", "exists")
+    ear.ask("/lasso/existing", "skip", answer="/lasso/done")
+    ear.send("/lasso/render", "short.wav", "solo violin")
+    assert ear.wait("/lasso/done", READY_LIMIT_S)[0] == "/lasso/render"
+    ear.ask("/lasso/existing", "overwrite", answer="/lasso/done")
+
+
+def test_enabled_slots_are_rendered_together(ear: Ear, root: Path) -> None:
+    ear.ask("/lasso/slot/1/query", "a bass", answer="/lasso/done")
+    ear.ask("/lasso/slot/2/query", "drums", answer="/lasso/done")
+    ear.ask("/lasso/slot/3/query", "a voice", answer="/lasso/done")
+    ear.ask("/lasso/slot/3/enable", 0, answer="/lasso/done")
+    ear.ask("/lasso/input", "short.wav", answer="/lasso/done")
+    ear.ask("/lasso/output", "band", answer="/lasso/done")
+    ear.send("/lasso/do", 5, "/lasso/render")
+    assert ear.wait("/lasso/done", READY_LIMIT_S)[-1] == 5
+    told = [m.args for m in ear.heard if m.address == "/lasso/job/stem"]
+    assert [(slot, query) for _, slot, query, _, _ in told] == [(1, "a bass"), (2, "drums"), (0, "rest")]
+    assert all(Path(path).parent == root / "band" for *_, path, _ in told)
+
+
+def test_a_render_can_be_cancelled_and_leaves_nothing(ear: Ear, root: Path) -> None:
+    ear.ask("/lasso/output", "cancelled", answer="/lasso/done")
+    ear.send("/lasso/render", "long.wav", "rain", "stop me")
+    ear.wait("/lasso/job/progress", READY_LIMIT_S)
+    ear.send("/lasso/render", "long.wav", "rain", "stop me")  # sent twice: the same job
+    assert ear.wait("/lasso/job/state") == ("stop me", "running")
+    assert ear.ask("/lasso/job/cancel", "stop me", answer="/lasso/done") == ("/lasso/job/cancel", "stop me")
+    assert ear.wait("/lasso/fail", READY_LIMIT_S)[1] == "cancelled"
+    assert [path for path in (root / "cancelled").rglob("*") if path.is_file()] == []
+
+
+def test_ping_is_answered_during_a_render_and_a_flood(server: Running, ear: Ear) -> None:
+    ear.ask("/lasso/output", "ping", answer="/lasso/done")
+    ear.send("/lasso/render", "long.wav", "rain", "busy")
+    ear.wait("/lasso/job/progress", READY_LIMIT_S)
+    waits_s = []
+    with Ear(server.port) as flood:
+        for i in range(200):
+            for j in range(4):
+                flood.send("/lasso/slot/5/gain", -(i * 4 + j) / 50)
+            start_s = time.perf_counter()
+            ear.ask("/lasso/ping", i, answer="/lasso/pong")
+            waits_s.append(time.perf_counter() - start_s)
+    ear.ask("/lasso/job/cancel", "*", answer="/lasso/done")
+    ear.wait("/lasso/fail", READY_LIMIT_S)
+    assert np.percentile(waits_s, 99) < PING_P99_LIMIT_S
+    assert ear.ask("/lasso/slot/5/gain") == (pytest.approx(-799 / 50),)
+
+
+def test_a_file_that_is_no_audio_fails_with_a_reason(ear: Ear, root: Path) -> None:
+    (root / "text.wav").write_text("this is no audio file")
+    ear.send("/lasso/render", "text.wav", "rain", "text")
+    _, code, reason, job = ear.wait("/lasso/fail", READY_LIMIT_S)
+    assert (code, job) == ("audio_error", "text")
+    assert "text.wav" in reason
+
+
+def test_a_worker_that_is_killed_fails_its_job_and_leaves_no_file(
+    server: Running, ear: Ear, root: Path
+) -> None:
+    ear.ask("/lasso/output", "killed", answer="/lasso/done")
+    ear.send("/lasso/render", "long.wav", "rain", "doomed")
+    ear.wait("/lasso/job/progress", READY_LIMIT_S)
+    pid = server.ask(lambda: server.server.jobs.worker.pid)
+    assert pid is not None
+    os.kill(pid, signal.SIGSEGV)
+    _, code, reason, job = ear.wait("/lasso/fail", READY_LIMIT_S)
+    assert (code, job) == ("worker_crashed", "doomed")
+    assert "SIGSEGV" in reason
+    finished = [path.name for path in (root / "killed").iterdir() if not path.name.startswith(".")]
+    assert finished == []
+    assert ear.ask("/lasso/ping", answer="/lasso/pong") == ()
