@@ -1,0 +1,83 @@
+"""A mixture as the network meets it: log band magnitudes, and each source's ideal gain per band."""
+
+import random
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from soundlasso.dsp.bands import N_BANDS, N_BINS, band_edges
+from soundlasso.dsp.stft import OVERLAP, Hann
+from soundlasso.models.training.augment import band_limit, equaliser, room
+from soundlasso.models.training.bank import Bank
+from soundlasso.models.training.scenes import MAX_LAYERS, Chooser, Scene, training_scene
+from soundlasso.models.training.vocabulary import NUMBER
+
+HOP_SAMPLES = 1024
+N_FRAMES = 128
+LENGTH = (N_FRAMES + OVERLAP - 1) * HOP_SAMPLES
+LEVEL = 0.03
+"""Root mean square of a mixture's spectrum over bins and frames, as stored; training varies it."""
+POWER_FLOOR = 1e-9
+_HANN = Hann(HOP_SAMPLES)
+
+
+class Example(NamedTuple):
+    """One mixture of up to S = MAX_LAYERS sources, T frames, F bands."""
+
+    mixture: np.ndarray  # (T, F) float16: log10 of each band's magnitude at LEVEL
+    gains: np.ndarray  # (S, T, F) uint8: ideal gain times 255
+    powers: np.ndarray  # (S, T) float16: log10 of each source's power over the bins
+    sounds: np.ndarray  # (S,) int16: class numbers, -1 for none
+
+
+def spectra(audio: np.ndarray) -> np.ndarray:
+    """Transform signals, only frames that are whole.  Shape: (..., LENGTH) -> (..., T, bins), complex64."""
+    return _HANN.spectra(torch.from_numpy(np.ascontiguousarray(audio))).numpy()
+
+
+def to_bands(power: np.ndarray) -> np.ndarray:
+    """Sum over the bins of each band.  Shape: (..., bins) -> (..., F)."""
+    return np.asarray(np.add.reduceat(power, band_edges()[:-1], axis=-1))
+
+
+def training_example(bank: Bank, chooser: Chooser, rng: random.Random) -> Example:
+    """Draw a mixture and spoil it as the world would: rooms, equalisers, levels +-10 dB, narrow bands."""
+    scene: Scene = []
+    while not scene:
+        scene = training_scene(bank, chooser, rng, LENGTH)
+    dry = [layer.render(LENGTH) for layer in scene]
+    heard = np.stack([room(audio, rng) if rng.random() < 0.3 else audio for audio in dry])
+    sources = spectra(heard)  # (S, T, bins)
+    sources *= np.stack([_colour(rng) for _ in scene])[:, None]
+    level = np.sqrt(np.mean(np.abs(sources) ** 2, axis=(1, 2), keepdims=True)) + 1e-9
+    gain_db = np.array([rng.uniform(-10, 10) for _ in scene], np.float32)[:, None, None]
+    sources *= 10 ** (gain_db / 20) / level
+    if rng.random() < 0.15:  # the whole mixture came through something narrow
+        sources *= band_limit(N_BINS, rng)
+    return describe(sources, [layer.sound for layer in scene])
+
+
+def _colour(rng: random.Random) -> np.ndarray:
+    gain = equaliser(N_BINS, rng) if rng.random() < 0.6 else np.ones(N_BINS, np.float32)
+    return gain * band_limit(N_BINS, rng) if rng.random() < 0.12 else gain
+
+
+def describe(sources: np.ndarray, sounds: list[str]) -> Example:
+    """Turn the sources' spectra into an example: phase-sensitive ideal gains, Re(S X*) / |X|^2 by band.
+
+    Shape: (S, T, bins) complex.
+    """
+    mixture = sources.sum(0)
+    scale = LEVEL / (np.sqrt(np.mean(np.abs(mixture) ** 2)) + 1e-9)
+    sources, mixture = sources * scale, mixture * scale
+    band_power = to_bands(np.abs(mixture) ** 2) + POWER_FLOOR**2
+    ideal = to_bands((sources * mixture.conj()).real) / band_power
+    n_sources, n_frames, _ = sources.shape
+    gains = np.zeros((MAX_LAYERS, n_frames, N_BANDS), np.uint8)
+    gains[:n_sources] = np.round(np.clip(ideal, 0, 1) * 255)
+    powers = np.full((MAX_LAYERS, n_frames), np.log10(POWER_FLOOR), np.float16)
+    powers[:n_sources] = np.log10(np.mean(np.abs(sources) ** 2, -1) + POWER_FLOOR)
+    numbers = np.full(MAX_LAYERS, -1, np.int16)
+    numbers[:n_sources] = [NUMBER[sound] for sound in sounds]
+    return Example(np.log10(np.sqrt(band_power)).astype(np.float16), gains, powers, numbers)

@@ -1,0 +1,231 @@
+"""Tests of learning: optimisers, losses, the state of a run, and whole runs on a tiny cache."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from soundlasso.models.checkpoint import load_safetensors
+from soundlasso.models.lariat import Lariat, LariatConfig, build
+from soundlasso.models.training import train
+from soundlasso.models.training.bank import Bank
+from soundlasso.models.training.course import open_course
+from soundlasso.models.training.loss import gain_loss, presence_loss
+from soundlasso.models.training.mix import make_shard
+from soundlasso.models.training.optimisers import Average, Muon, make_optimisers, orthogonal
+from soundlasso.models.training.queries import Asker, Batch, Words
+from soundlasso.models.training.storage import Cache
+from tests.training_material import make_cache
+
+SMALL = LariatConfig(channels=(4, 4, 4, 4), n_maps=4, bottom=8, n_scans=1, query_hidden=8, presence=True)
+SIZES = [
+    "--channels",
+    "4",
+    "4",
+    "4",
+    "4",
+    "--n-maps",
+    "4",
+    "--bottom",
+    "8",
+    "--n-scans",
+    "1",
+    "--query-hidden",
+    "8",
+]
+SINGULAR = (0.65, 1.25)  # Muon's five steps bring singular values this near to one
+ROUNDING = 1e-6
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    cache = make_cache(tmp_path_factory.mktemp("training"))
+    make_shard(cache, "train", 12)
+    make_shard(cache, "valid", 8)
+    return cache
+
+
+def a_batch(seed: int = 0, n_frames: int = 8) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    asked = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    gains = torch.rand(2, 3, n_frames, 256, generator=generator) * asked[..., None, None]
+    presence = asked[..., None].expand(2, 3, n_frames)
+    features = -1.5 + 0.3 * torch.randn(2, n_frames, 256, generator=generator)
+    queries = torch.nn.functional.normalize(torch.randn(2, 3, 384, generator=generator), dim=-1)
+    return Batch(features, queries, gains, presence, asked)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (16, 40), (40, 16), (4, 36)])
+def test_muon_makes_steps_orthogonal(shape: tuple[int, int]):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    step = orthogonal(matrix)
+    moved = torch.diagonal(left.T @ step @ right.T)
+    kept = values > 0.05 * values.max()
+    assert SINGULAR[0] < moved[kept].min() and moved.max() < SINGULAR[1]
+
+
+def test_muon_goes_downhill():
+    weight = torch.nn.Parameter(torch.randn(6, 6, generator=torch.Generator().manual_seed(0)))
+    optimiser = Muon([weight], lr=0.15)
+    before = float((weight.detach() ** 2).sum())
+    for _ in range(50):
+        optimiser.zero_grad()
+        (weight**2).sum().backward()
+        optimiser.step()
+    assert float((weight.detach() ** 2).sum()) < 0.1 * before
+
+
+def test_every_weight_has_one_optimiser():
+    network = Lariat(SMALL)
+    shared = [p for o in make_optimisers(network) for g in o.param_groups for p in g["params"]]
+    assert len(shared) == len({id(p) for p in shared}) == len(list(network.parameters()))
+
+
+def test_the_average_forgets_the_start_and_follows_the_network():
+    network = torch.nn.Linear(2, 2)
+    average = Average(network, decay=0.9)
+    with torch.no_grad():
+        network.weight.fill_(3.0)
+    for _ in range(200):
+        average.update(network)
+    assert torch.allclose(average.network.weight, network.weight, atol=ROUNDING)
+
+
+def test_ideal_gains_lose_nothing_and_worse_gains_lose_more():
+    batch = a_batch()
+    assert gain_loss(batch.gains, batch) == 0
+    small, large = (gain_loss((batch.gains + d).clamp(0, 1), batch) for d in (0.05, 0.3))
+    assert 0 < small < large
+
+
+def test_quiet_targets_count_as_much_as_loud_ones():
+    batch = a_batch()
+    quiet = batch._replace(gains=batch.gains * 0.5)
+    halved = gain_loss(batch.gains * 0.5, batch)
+    assert 0.6 < float(gain_loss(quiet.gains * 0.5, quiet) / halved) < 1.0
+
+
+def test_presence_loss_is_the_cross_entropy():
+    batch = a_batch()
+    logits = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(3))
+    p = 1 / (1 + np.exp(-logits.double().numpy()))
+    y = batch.presence.double().numpy()
+    wanted = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+    assert abs(float(presence_loss(logits, batch)) - wanted) < ROUNDING
+
+
+def test_steps_make_the_loss_smaller(tmp_path: Path):
+    torch.manual_seed(0)
+    course = open_course(tmp_path, SMALL, None, 0.9)
+    batch = a_batch()
+    losses = []
+    for _ in range(30):
+        course.network.train()
+        course.set_rate(0.02)
+        course.step += 50  # past the warm-up
+        loss = train.step_loss(course.network, batch)
+        course.learn(loss)
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def _learn(folder: Path, stops: tuple[int, ...]) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    for stop in stops:
+        course = open_course(folder, SMALL, None, 0.9)
+        while course.step < stop:
+            course.network.train()
+            course.set_rate(0.01)
+            course.learn(train.step_loss(course.network, a_batch(course.step)))
+        course.save()
+    return load_safetensors(next(folder.glob("newest-*.safetensors")))
+
+
+def test_a_resumed_run_learns_what_an_unbroken_one_learns(tmp_path: Path):
+    whole, broken = _learn(tmp_path / "whole", (6,)), _learn(tmp_path / "broken", (2, 3, 6))
+    for name, value in whole.items():
+        torch.testing.assert_close(broken[name], value, rtol=0, atol=ROUNDING)
+
+
+def test_a_run_can_begin_from_weights_without_presence(tmp_path: Path):
+    from soundlasso.models.checkpoint import save_safetensors
+
+    plain = Lariat(LariatConfig(**{**SMALL.__dict__, "presence": False}))
+    path = save_safetensors(plain.state_dict(), tmp_path, "plain")
+    course = open_course(tmp_path / "run", SMALL, path, 0.9)
+    assert torch.equal(course.network.squeeze.weight, plain.squeeze.weight)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        open_course(tmp_path / "other", LariatConfig(presence=True), path, 0.9)
+
+
+def test_a_whole_run_keeps_weights_that_load_and_a_curve(cache: Cache):
+    arguments = [
+        "tiny",
+        "--cache",
+        str(cache.root),
+        "--minutes",
+        "0.03",
+        "--batch",
+        "2",
+        "--frames",
+        "32",
+        "--threads",
+        "1",
+    ]
+    train.main([*arguments, *SIZES])
+    run = cache.root / "runs" / "tiny"
+    curve = (run / "curve.csv").read_text().splitlines()
+    assert curve[0].startswith("step,minutes,at,training_loss,valid_loss") and len(curve) == 3
+    first = torch.load(run / "state.pt", weights_only=True)["step"]
+    assert first > 0
+    network = build(load_safetensors(next(run.glob("newest-*.safetensors"))))
+    assert network.config == SMALL
+    train.main([*arguments, *SIZES])
+    assert torch.load(run / "state.pt", weights_only=True)["step"] > first
+    assert len(list(run.glob("newest-*.safetensors"))) == 1
+
+
+def test_a_cooled_run_leaves_the_state_alone(cache: Cache):
+    arguments = [
+        "tiny2",
+        "--cache",
+        str(cache.root),
+        "--minutes",
+        "0.01",
+        "--batch",
+        "2",
+        "--frames",
+        "32",
+        *SIZES,
+    ]
+    train.main([*arguments, "--threads", "1"])
+    run = cache.root / "runs" / "tiny2"
+    before = (run / "state.pt").read_bytes()
+    train.main([*arguments, "--threads", "1", "--cool"])
+    assert (run / "state.pt").read_bytes() == before
+    assert len(list(run.glob("cooled-*.safetensors"))) == 1
+
+
+def test_validation_draws_the_same_batches_every_time(cache: Cache):
+    from soundlasso.models.training.mix import read_shard, shard_paths
+
+    asker = Asker(Words(cache), Bank(cache, "train").sounds, 4)
+    shard = read_shard(shard_paths(cache, "valid")[0])
+    first, second = (train.fixed_batches(shard, asker, 8) for _ in range(2))
+    assert all(
+        torch.equal(a, b) for x, y in zip(first, second, strict=True) for a, b in zip(x, y, strict=True)
+    )
+
+
+def test_training_without_shards_says_what_to_run(tmp_path: Path):
+    cache = make_cache(tmp_path)
+    pool = train.Pool(cache, "train", Asker(Words(cache), Bank(cache, "train").sounds, 4), 0)
+    with pytest.raises(FileNotFoundError, match="run the mix step"):
+        pool.draw(2, 32)
+
+
+def test_every_batch_of_a_pool_differs(cache: Cache):
+    pool = train.Pool(cache, "train", Asker(Words(cache), Bank(cache, "train").sounds, 4), 0)
+    assert not torch.equal(pool.draw(2, 32).features, pool.draw(2, 32).features)
