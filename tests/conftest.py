@@ -1,5 +1,7 @@
 """Settings that all tests share."""
 
+import os
+
 import pytest
 import torch
 
@@ -15,3 +17,33 @@ def one_thread() -> None:
 @pytest.fixture(scope="session")
 def lariat() -> Separator:
     return load_model("lariat")
+
+
+class _SkipsFailCi:
+    """On CI a test that is skipped for want of an external program counts as failed."""
+
+    def __init__(self) -> None:
+        self.missing: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._note(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._note(report)
+
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.skipped and "not installed" in str(report.longrepr):
+            self.missing.append(f"{report.nodeid}: {report.longrepr}")
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.missing:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for line in self.missing:
+            terminalreporter.write_line(f"CI must not skip {line}", red=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("CI"):
+        config.pluginmanager.register(_SkipsFailCi())

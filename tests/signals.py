@@ -16,7 +16,9 @@ def noise(channels: int, length: int, seed: int = 0, level: float = 0.1) -> Audi
 
 
 def sine(frequency_hz: float, sample_rate: float, length: int, level: float = 0.5) -> Audio:
-    return (level * np.sin(2 * np.pi * frequency_hz / sample_rate * np.arange(length)))[None].astype(np.float32)
+    return (level * np.sin(2 * np.pi * frequency_hz / sample_rate * np.arange(length)))[None].astype(
+        np.float32
+    )
 
 
 def blocks(audio: Audio, size: int) -> Iterator[Audio]:

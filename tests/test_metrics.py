@@ -2,9 +2,17 @@ import math
 
 import numpy as np
 import pytest
-from tests.signals import noise
 
-from soundlasso.dsp.metrics import null_depth_db, peak_db, rms_db, sdr, sdr_improvement, si_sdr, si_sdr_improvement
+from soundlasso.dsp.metrics import (
+    null_depth_db,
+    peak_db,
+    rms_db,
+    sdr,
+    sdr_improvement,
+    si_sdr,
+    si_sdr_improvement,
+)
+from tests.signals import noise
 
 EXACT_DB = 1e-3
 

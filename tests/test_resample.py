@@ -1,11 +1,19 @@
 import numpy as np
 import pytest
 import soxr
-from tests.signals import noise, run
 
 from soundlasso.dsp.resample import StreamResampler, latency_samples
+from tests.signals import noise, run
 
-PAIRS = [(44100, 32000), (32000, 44100), (48000, 44100), (8000, 32000), (96000, 32000), (22050, 44100), (44100, 44100)]
+PAIRS = [
+    (44100, 32000),
+    (32000, 44100),
+    (48000, 44100),
+    (8000, 32000),
+    (96000, 32000),
+    (22050, 44100),
+    (44100, 44100),
+]
 
 
 @pytest.mark.parametrize(("in_rate", "out_rate"), PAIRS)

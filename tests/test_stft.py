@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import scipy.signal
 import torch
-from tests.signals import noise
 
 from soundlasso.dsp.stft import FrameReader, FrameWriter, Hann, host_hop, istft, stft
+from tests.signals import noise
 
 HOP = 256
 LENGTHS = [0, 1, 100, 255, 256, 257, 1023, 1024, 1025, 10_000]
