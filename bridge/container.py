@@ -225,9 +225,8 @@ class Container(AlignedEffect):
 
     def reset(self) -> None:
         """Forget all audio, the stream and the channel layout."""
-        with self._editing:
-            super().reset()
-            self._line = self._playing = None
+        with self._editing:  # every effect begins anew with the next stream
+            self._spec = self._layout = self._line = self._playing = None
 
 
 def check_items(board: Container, items: Iterable[Item]) -> None:
