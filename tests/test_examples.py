@@ -1,0 +1,55 @@
+"""The examples do what they say, on two seconds of noise and tone; whole and finite."""
+
+import runpy
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.board_helpers import noise
+from tests.jack_server import Server
+
+RATE = 22_050
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def load(name: str) -> dict[str, Any]:
+    return runpy.run_path(str(EXAMPLES / f"{name}.py"))
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    path = tmp_path / "song.wav"
+    tone = 0.3 * np.sin(2 * np.pi * 440 / RATE * np.arange(2 * RATE))
+    soundfile.write(path, (noise(2, 2 * RATE) / 4 + tone).T, RATE, "PCM_16")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"), [("vocal_down", 2), ("podcast_chain", 2), ("drum_reverb", 5), ("remix", 2)]
+)
+def test_a_script_writes_the_whole_song(name: str, seconds: int, song: Path) -> None:
+    result = song.with_name("result.wav")
+    load(name)["main"](str(song), str(result))
+    audio, rate = soundfile.read(result)
+    assert (audio.shape, rate) == ((seconds * RATE, 2), RATE)
+    assert np.isfinite(audio).all() and np.abs(audio).max() > 0.01
+
+
+def test_practice_takes_out_one_sound_after_the_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("jack", exc_type=ImportError)
+    if shutil.which("jackd") is None:
+        pytest.skip("jackd is not installed")
+    server = Server(tmp_path)
+    try:
+        load("live_practice")["practice"](["drums\n", "a voice\n", "\n", "never\n"], server.name)
+    finally:
+        server.stop()
+    told = capsys.readouterr().out
+    assert "ms late; without electric guitar" in told
+    assert "without drums" in told and "without a voice" in told and "never" not in told
