@@ -18,6 +18,7 @@ from soundlasso.bridge.osc.clients import (
 )
 from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.limits import RateLimit
+from soundlasso.bridge.osc.packet import encode
 
 
 class Place:
@@ -117,9 +118,13 @@ def test_each_is_told_what_it_asked_for_and_its_own_changes_only_on_request() ->
         clients.listen(listener, "/lasso/mix")
         clients.register(deaf, Topic.JOBS)
         clients.publish("/lasso/mix", [1.0], Topic.PARAMETERS, by=author)
-        clients.publish("/lasso/mix", [1.0], Topic.PARAMETERS, by=echoed)
+        clients.publish("/lasso/gate", [1], Topic.PARAMETERS, by=echoed)
         await asyncio.sleep(0.2)  # several periods of updates
-        assert [len(place.heard) for place in (author, echoed, listener, deaf)] == [1, 1, 1, 0]
+        mix, gate = encode("/lasso/mix", [1.0]), encode("/lasso/gate", [1])
+        assert author.heard == [gate]
+        assert echoed.heard == [mix, gate]
+        assert listener.heard == [mix]
+        assert deaf.heard == []
         clients.ignore(listener, "/lasso/mix")
         assert clients.find(listener) is None
         for client in clients:
