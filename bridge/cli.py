@@ -23,7 +23,13 @@ class _Command(NamedTuple):
     help: str
 
 
-_COMMANDS = (_Command("render", "render", "Name sounds, get their stems as files."),)
+_COMMANDS = (
+    _Command("render", "render", "Name sounds, get their stems as files."),
+    _Command("live", "live", "Separate what comes in while it plays."),
+    _Command("serve", "serve", "Let a DAW or controller do both over OSC."),
+    _Command("models", "app", "List, get, import and check models."),
+    _Command("plugins", "app", "Find third-party plugins and what they can do."),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,11 +49,18 @@ def _run(arguments: list[str]) -> int:
         return _build(arguments)(arguments, prog_name="soundlasso", standalone_mode=False) or 0
     except typer.TyperException as error:
         message = error.format_message().rstrip(".")
+        if "\n" in message:  # the help of a group of commands, called without one
+            return _show(message, error.exit_code)
         return _complain(f"{message[:1].lower()}{message[1:]}; see soundlasso --help", error.exit_code)
     except SoundlassoError as error:
         return _complain(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
+
+
+def _show(text: str, code: int) -> int:
+    typer.echo(text)
+    return code
 
 
 def _complain(text: str, code: int) -> int:
