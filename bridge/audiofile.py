@@ -30,7 +30,7 @@ _PLAIN = ("PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 _CODED = ("ULAW", "ALAW", "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32", "VORBIS", "OPUS", "MPEG_LAYER_I")
 _SUBTYPES = (*_PLAIN, *_CODED, "MPEG_LAYER_II", "MPEG_LAYER_III")
 _UNKNOWN_FRAMES = (1 << 63) - 1  # libsndfile's count when a FLAC file does not state one
-# Their seeking is only near in libsndfile, so a start inside them is reached by reading.
+# Their decoders promise to seek near a place, not to it, so a start inside them is reached by reading.
 _READ_TO_SEEK = ("MP3", "OGG")
 
 EXTENSIONS = ".wav .wave .bwf .rf64 .w64 .aif .aiff .aifc .au .snd .caf .flac .ogg .oga .opus .mp3".split()

@@ -20,7 +20,6 @@ import numpy.typing as npt
 import soundfile
 
 from soundlasso.bridge.audiofile_format import OutputFormat, to_integers
-from soundlasso.bridge.audiofile_whole import check_whole
 from soundlasso.dsp.errors import AudioError, AudioFileError
 
 TEMPORARY_SUFFIX = ".part"
@@ -166,7 +165,6 @@ class AudioWriter:
             raise AudioFileError(f"{str(self.path)!r} exists already")
 
     def _read_back(self) -> None:
-        check_whole(self._temporary, self._format.container)
         with soundfile.SoundFile(self._temporary) as file:
             file.seek(max(file.frames - _TAIL_FRAMES, 0))
             present = file.tell() + len(file.read(_TAIL_FRAMES))

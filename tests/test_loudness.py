@@ -26,10 +26,10 @@ ITU_48K = [
 
 
 def speech_like(channels: int, rate: int) -> Audio:
-    """Loud, quiet (under the relative gate) and silent (under the absolute gate) seconds."""
+    """Loud, quiet (just under the relative gate) and silent (under the absolute gate) seconds."""
     audio = noise(channels, 7 * rate + 33)
     audio[:, :rate] *= 3
-    audio[:, 2 * rate : 4 * rate] *= 0.01
+    audio[:, 2 * rate : 4 * rate] *= 0.3
     audio[:, 5 * rate : 6 * rate] = 0
     return audio
 

@@ -231,6 +231,21 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, mix: Path, stage: str) -> None:
     assert names(tmp_path / "out") == []
 
 
+def test_an_old_record_never_vouches_for_new_files(
+    tmp_path: Path, mix: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = render(mix, "drums", tmp_path / "out", length_s=0.2)
+
+    def interrupt(old: str, new: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        render(mix, "drums", tmp_path / "out", length_s=0.2, gate=False, existing="overwrite")
+    assert not first.manifest.exists()
+    assert names(tmp_path / "out") == ["song - drums.wav", "song - rest.wav"]
+
+
 def test_a_bad_sample_far_in_leaves_nothing(tmp_path: Path) -> None:
     audio = mixture()
     audio[0, 39_000] = np.nan
