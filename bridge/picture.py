@@ -203,12 +203,13 @@ def _to_bands(power: npt.NDArray[np.float64], sample_rate: int) -> npt.NDArray[n
     low = centres.astype(int)
     high = np.minimum(low + 1, power.shape[1] - 1)
     share = centres - low
-    bands = power[:, low] * (1 - share) + power[:, high] * share
+    bands: npt.NDArray[np.float64] = power[:, low] * (1 - share) + power[:, high] * share
     starts = np.ceil(edges / spacing_hz).astype(int)
-    wide = np.flatnonzero(starts[1:] > starts[:-1] + 1)
-    if len(wide):
-        bounds = np.append(starts[wide], starts[wide[-1] + 1])
-        bands[:, wide] = np.maximum.reduceat(power[:, : bounds[-1]], bounds[:-1], axis=1)
+    narrow = np.flatnonzero(np.diff(starts) < 2)
+    first_wide = int(narrow[-1]) + 1 if len(narrow) else 0
+    if first_wide < bands.shape[1]:
+        bins = power[:, : starts[-1]]
+        bands[:, first_wide:] = np.maximum.reduceat(bins, starts[first_wide:-1], axis=1)
     return bands
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any
 
 import typer
 
@@ -117,7 +117,7 @@ def render(
             format,
             subtype,
             name,
-            cast(Literal["linked", "independent"], stereo.value),
+            stereo.value,
             consistent,
             tuple(avoid or ()),
             gate,
