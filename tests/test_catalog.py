@@ -1,0 +1,211 @@
+"""Models in the cache: imported whole, checked, and fetched from a stand-in for the hub."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import RobertaConfig
+from typer.testing import CliRunner
+
+from soundlasso import SeparationStream
+from soundlasso.bridge.commands.models import app
+from soundlasso.dsp.errors import ModelError, UnknownModelError
+from soundlasso.models import catalog
+from soundlasso.models.engine import Profile
+from soundlasso.models.hub import HubFile, fetch
+from tests.audiosep_rule import full_network
+from tests.test_text_towers import SMALL, clap_checkpoint, roberta_tokenizer
+
+FILE = HubFile("someone/something", "folder/net.bin", 1000)
+CONTENT = bytes(range(250)) * 4
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(catalog.CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """AudioSep's checkpoint in its published form, with a small text tower and rule-filled weights."""
+    folder = tmp_path_factory.mktemp("published")
+    config = RobertaConfig(
+        vocab_size=300, max_position_embeddings=514, layer_norm_eps=1e-5, type_vocab_size=1, **SMALL
+    )
+    _, _, tower = clap_checkpoint(config, 512)
+    tensors = {f"ss_model.{name}": tensor for name, tensor in full_network().state_dict().items()}
+    tensors |= {f"query_encoder.model.{name}": tensor for name, tensor in tower.items()}
+    torch.save({"state_dict": tensors, "pytorch-lightning_version": "2.0.2"}, folder / "audiosep.ckpt")
+    roberta_tokenizer(folder)
+    return folder / "audiosep.ckpt"
+
+
+def imported(checkpoint: Path, name: str = "mine") -> catalog.Installed:
+    return catalog.import_file(checkpoint, name, tokenizer=checkpoint.with_name("tokenizer.json"))
+
+
+def test_an_imported_model_separates_without_its_checkpoint(checkpoint: Path) -> None:
+    model = imported(checkpoint)
+    assert model.source_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert catalog.installed() == {"mine": model} and catalog.verify("mine") == model
+    separator = catalog.load("mine")
+    assert separator.weights_hash == model.files[model.separator][:8]
+    stream = SeparationStream(separator, "drums", 32000, 1, profile=Profile(0.32, 0.0, 0.0))
+    assert stream.process(np.zeros((1, 100), np.float32)).shape == (1, 1, 100)
+
+
+def test_a_second_import_under_a_name_replaces_the_first(checkpoint: Path, cache: Path) -> None:
+    stale = cache / "models" / "mine" / "separator-00000000.safetensors"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"of an import that was stopped")
+    assert catalog.installed() == {}
+    model = imported(checkpoint)
+    assert {path.name for path in stale.parent.iterdir()} == {*model.files, catalog.MANIFEST}
+
+
+def test_damage_is_found_by_name(checkpoint: Path, cache: Path) -> None:
+    model = imported(checkpoint)
+    path = cache / "models" / "mine" / model.text
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=rf"'{model.text}' of the model 'mine' is damaged"):
+        catalog.verify("mine")
+    with pytest.raises(ModelError, match="damaged"):
+        catalog.load("mine")
+    path.unlink()
+    with pytest.raises(ModelError, match="No such file"):
+        catalog.verify("mine")
+
+
+def test_what_cannot_be_imported_leaves_nothing(tmp_path: Path, cache: Path) -> None:
+    torch.save({"state_dict": {"ss_model.base.bn0.weight": torch.ones(3)}}, tmp_path / "bad.ckpt")
+    with pytest.raises(ModelError, match="of another shape"):
+        catalog.import_file(tmp_path / "bad.ckpt", "mine")
+    assert not list(cache.glob("models/mine/*"))
+
+
+@pytest.mark.parametrize("name", ["lariat", "", "../up", "With Space", "a" * 65])
+def test_names_that_cannot_be(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be called"):
+        catalog.import_file(tmp_path / "none.ckpt", name)
+
+
+def test_a_model_that_is_not_here_says_how_to_get_it() -> None:
+    with pytest.raises(UnknownModelError, match="get it with: soundlasso models get audiosep-hive"):
+        catalog.load("audiosep-hive")
+    with pytest.raises(UnknownModelError, match=r"no model 'x' in the cache \(there: none\)"):
+        catalog.remove("x")
+
+
+# The hub
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Answers as the hub does for files kept by content, for one file."""
+
+    content, told = CONTENT, hashlib.sha256(CONTENT).hexdigest()
+
+    def do_HEAD(self) -> None:
+        self._answer(b"")
+
+    def do_GET(self) -> None:
+        self._answer(self.content)
+
+    def _answer(self, body: bytes) -> None:
+        found = self.path.startswith(f"/{FILE.repository}/resolve/") and self.path.endswith(f"/{FILE.path}")
+        self.send_response(200 if found else 404)
+        self.send_header("X-Repo-Commit", "0" * 40)
+        self.send_header("ETag", f'"{self.told}"')
+        self.send_header("Content-Length", str(len(self.content) if found else 0))
+        self.end_headers()
+        if found:
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def hub() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_file_is_fetched_and_checked(hub: str, tmp_path: Path) -> None:
+    path = fetch(FILE, tmp_path / "downloads", hub)
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_file_that_comes_damaged_is_refused(
+    hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Hub, "told", "0" * 64)
+    with pytest.raises(ModelError, match="came damaged"):
+        fetch(FILE, tmp_path / "downloads", hub)
+    assert not (tmp_path / "downloads" / FILE.path).exists()
+
+
+def test_no_connection_tells_the_way_by_hand(tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelError, match="download it yourself, then: soundlasso models import FILE --as NAME"
+    ):
+        fetch(FILE, tmp_path / "downloads", "http://127.0.0.1:9")
+
+
+def test_a_file_that_is_not_there_is_named(hub: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"cannot fetch https://huggingface.co/someone/something/blob/main/none\.pt"
+    ):
+        fetch(HubFile("someone/something", "none.pt", 1), tmp_path / "downloads", hub)
+
+
+def test_no_room_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"GB free; 'net\.bin' needs"):
+        fetch(HubFile("someone/something", "net.bin", 10**18), tmp_path / "downloads", "http://127.0.0.1:9")
+
+
+# The command
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_the_command_lists_shows_imports_verifies_and_removes(checkpoint: Path) -> None:
+    names = {row["name"]: row["state"] for row in json.loads(run("list", "--json"))}
+    assert names == {"lariat": "ships", "audiosep": "to get", "audiosep-hive": "to get"}
+    assert "Apache-2.0" in run("show", "audiosep-hive") and "1.26 GB" in run("show", "audiosep-hive")
+    tokenizer = str(checkpoint.with_name("tokenizer.json"))
+    assert "mine:" in run("import", str(checkpoint), "--as", "mine", "--tokenizer", tokenizer)
+    assert "imported from audiosep.ckpt" in run("list")
+    assert "SHA-256 of the source" in run("show", "mine")
+    assert run("verify") == "mine: whole\n"
+    run("remove", "mine")
+    assert catalog.installed() == {}
+
+
+def test_get_says_what_from_where_and_under_which_licence_before_it_starts(cache: Path) -> None:
+    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", catalog.CACHE_VARIABLE: str(cache)}
+    command = "from soundlasso.bridge.commands.models import app; app(['get', 'audiosep-hive'])"
+    done = subprocess.run(
+        [sys.executable, "-c", command], capture_output=True, text=True, env=environment, timeout=120
+    )
+    told, _, after = done.stderr.partition("licence: Apache-2.0\n")
+    assert "1.26 GB from https://huggingface.co/AlayaLab/AudioSep-hive" in told
+    assert "cannot fetch" in after and "soundlasso models import FILE --as NAME" in after
