@@ -42,6 +42,7 @@ class Container(AlignedEffect):
 
     def __init__(self, plugins: Iterable[Item] | None = None) -> None:
         self._items: tuple[Item, ...] = ()
+        self._wrapped: tuple[tuple[Item, ...], tuple[Effect, ...]] = ((), ())
         self._line: Line | None = None
         self._playing: Line | None = None
         self._editing = threading.RLock()
@@ -131,8 +132,14 @@ class Container(AlignedEffect):
     def _replace(self, items: list[Item]) -> None:
         check_items(self, items)
         if self._line is not None and self._spec is not None:
-            self._line = self._link(items, self._spec, self._members())
+            self._publish(self._link(items, self._spec, self._members()), self._spec)
         self._items = tuple(items)
+
+    def _publish(self, line: Line, spec: StreamSpec) -> None:
+        if self._playing is not None and self._playing.stages:
+            self._line = line
+        else:  # a whole signal was processed, and no stream has begun
+            self._begin(spec, line)
 
     def _link(self, items: Iterable[Item], spec: StreamSpec, running: Sequence[Effect]) -> Line:
         members = effects_of(items, running)
@@ -140,6 +147,14 @@ class Container(AlignedEffect):
             if member not in running:
                 member.start(spec)
         return Line(members, self._stages(members, spec))
+
+    def _effects(self) -> tuple[Effect, ...]:
+        """Return every item as an effect, the same ones as long as the list is the same."""
+        items, effects = self._wrapped
+        if items is not self._items:
+            effects = effects_of(self._items, self._members())
+            self._wrapped = self._items, effects
+        return effects
 
     def _members(self) -> tuple[Effect, ...]:
         """Return what plays and what will play next: both must not be started again."""
@@ -174,6 +189,7 @@ class Container(AlignedEffect):
         """Begin a new stream in every effect."""
         with self._editing:
             check_items(self, self._items)  # a board inside may have been edited
+            self._wrapped = (), ()  # wrappers begin anew too
             self._begin(spec, self._link(self._items, spec, ()))
 
     def _begin(self, spec: StreamSpec, line: Line) -> None:
@@ -183,13 +199,13 @@ class Container(AlignedEffect):
     def render(self, samples: Audio, spec: StreamSpec) -> Audio:
         """Process a whole signal, each effect compensated on its own."""
         with self._editing:
-            check_items(self, self._items)
-            members = effects_of(self._items, self._members())
+            if any(isinstance(item, AlignedEffect) for item in self._items):
+                check_items(self, self._items)  # a board inside may have been edited
+            members = self._effects()
         done = self._render(members, samples, spec)
-        if all(member._spec is not None for member in members):  # each can go on where it ended
-            self._begin(spec, Line(members, self._stages(members, spec)))
-        else:
-            self._spec = self._line = self._playing = None
+        goes_on = all(member._spec is not None for member in members)
+        self._spec = spec if goes_on else None
+        self._line = self._playing = Line(members, ()) if goes_on else None  # stages when they are needed
         return done
 
     def push(self, samples: Audio) -> Audio:
@@ -202,6 +218,11 @@ class Container(AlignedEffect):
     def _take_up(self) -> tuple[Line, Audio]:
         line, playing = self._line, self._playing
         assert line is not None and playing is not None and self._spec is not None, "audio before start()"
+        if not line.stages and line.members:
+            with self._editing:
+                line = Line(line.members, self._stages(line.members, self._spec))
+                self._begin(self._spec, line)
+            return line, self._spec.zeros(0)
         if line is playing:
             return line, self._spec.zeros(0)
         edge = self._switch(playing, line)

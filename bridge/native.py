@@ -106,6 +106,7 @@ class Native(Effect):
     def __init__(self, plugin: Plugin) -> None:
         self.plugin = plugin
         self._board = Chain([plugin])
+        self._never_late = is_never_late(plugin)
 
     def start(self, spec: StreamSpec) -> None:
         """Fix the block size and measure the latency.
@@ -132,7 +133,7 @@ class Native(Effect):
     def _prime(self, spec: StreamSpec) -> None:
         self._native(spec.zeros(self.max_block), reset=True)
         self.clear()
-        if is_never_late(self.plugin):
+        if self._never_late:
             return
         delays = self._probe(spec, (self.max_block, *_PROBE_BLOCKS)) | self._probe(spec, _PROBE_BLOCKS)
         self.latency_samples, self.steady = max(delays), len(delays) == 1
@@ -161,6 +162,7 @@ class Native(Effect):
 
     def _native(self, samples: Audio, *, reset: bool = False) -> Audio:
         assert self._spec is not None, "audio before start()"
+        teach_layout(self._board, samples, self._spec)
         return self._board.process(samples, self._spec.sample_rate, self.max_block, reset)
 
     def push(self, samples: Audio) -> Audio:
@@ -210,10 +212,11 @@ class Native(Effect):
 
     def go_on(self, spec: StreamSpec) -> None:
         """After a whole signal: take the plugin as it is for a stream, if it is never late."""
-        if is_never_late(self.plugin) and not isinstance(self, External):
+        if self._never_late and spec == self._spec:
+            self._taken = self._given = 0
+        elif self._never_late:
             self._adopt(spec)
             self.max_block = spec.max_block
-            teach_layout(self._board, spec)
         else:
             self.begin_anew()
 
@@ -257,10 +260,9 @@ class NativeRun:
 
     def __init__(self, members: Sequence[Native], spec: StreamSpec) -> None:
         self.members = tuple(members)
-        self._sample_rate = spec.sample_rate
+        self._spec = spec
         self._max_block = min(member.max_block for member in members)
         self._board = Chain([member.plugin for member in members])
-        teach_layout(self._board, spec)
 
     def push(self, samples: Audio) -> Audio:
         """Take any number of samples; return those that are ready."""
@@ -269,12 +271,14 @@ class NativeRun:
             return samples
         for member in self.members:
             flowing = member.count(flowing)
-        return self._board.process(samples, self._sample_rate, self._max_block, False)
+        teach_layout(self._board, samples, self._spec)
+        return self._board.process(samples, self._spec.sample_rate, self._max_block, False)
 
 
-def teach_layout(board: Chain, spec: StreamSpec) -> None:
-    """Show a new chain of prepared plugins which axis is the channels, before a single sample comes."""
-    board.process(spec.zeros(0), spec.sample_rate, spec.max_block, False)
+def teach_layout(board: Chain, samples: Audio, spec: StreamSpec) -> None:
+    """Before very few samples come, show a chain of prepared plugins which axis is the channels."""
+    if 0 < samples.shape[1] <= spec.channels:
+        board.process(spec.zeros(0), spec.sample_rate, 1, False)
 
 
 def wrap(plugin: Plugin) -> Native:
@@ -292,6 +296,7 @@ def render_natives(members: Sequence[Native], samples: Audio, spec: StreamSpec) 
     if samples.shape[1] <= spec.channels:  # too short to tell the channels by
         board.process(spec.zeros(spec.channels + 1), spec.sample_rate, spec.max_block, True)
     done = board.process(samples, spec.sample_rate, spec.max_block, True)
+    heard = replace(spec, max_block=min(spec.max_block, samples.shape[1]))
     for member in members:
-        member.go_on(replace(spec, max_block=min(spec.max_block, samples.shape[1])))
+        member.go_on(heard)
     return done
