@@ -35,7 +35,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="for offline; live runs on one")
     options = parser.parse_args()
     length = int(options.seconds * RATE)
     audio = (0.1 * np.random.default_rng(0).standard_normal((CHANNELS, length))).astype(np.float32)

@@ -34,6 +34,8 @@ class Separator:
         The first hex digits of the weights' SHA-256.
     sample_rate : int
         The rate the network was trained at, in Hz; streams take any.
+    threads : int or None
+        How many of torch's threads it is fastest with, where that is not all of them.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Separator:
     sample_rate: int
     text: TextEncoder = dataclasses.field(repr=False)
     start: Callable[[float, int, Stereo, Profile | None], Engine] = dataclasses.field(repr=False)
+    threads: int | None = dataclasses.field(default=None, repr=False)
 
     def embed(self, queries: Sequence[str]) -> torch.Tensor:
         """Return the queries' vectors.  Shape: (queries, text size).
@@ -51,6 +54,14 @@ class Separator:
             If a text cannot be a query.
         """
         return self.text.encode(queries)
+
+    def settle_threads(self) -> None:
+        """Set torch, for the whole process, to the threads that this model is fastest with.
+
+        For programs: nothing in the library calls it.
+        """
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
 
     def engine(
         self, sample_rate: float, channels: int, *, stereo: Stereo = "linked", profile: Profile | None = None
@@ -145,4 +156,5 @@ def _load_lariat(name: str, path: Path, device: str) -> Separator:
             raise ModelError(f"model {name!r} works frame by frame; it takes no profile, not {profile!r}")
         return FrameEngine(network, sample_rate, channels, stereo)
 
-    return Separator(name, path.stem[-8:], MODEL_RATE, _minilm(), start)
+    # Its products are so small that a second thread only waits: one alone takes half the time.
+    return Separator(name, path.stem[-8:], MODEL_RATE, _minilm(), start, threads=1)

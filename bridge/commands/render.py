@@ -202,7 +202,7 @@ class _Batch:
         from soundlasso.models.separator import load_model
 
         try:
-            load_model(settings.model, settings.device)
+            load_model(settings.model, settings.device).settle_threads()
         except UnknownModelError as error:
             raise _usage(error) from error
 

@@ -96,6 +96,7 @@ class Player:
 
         try:
             self._separator = load_model(self._model, self._device)
+            self._separator.settle_threads()
         except SoundlassoError as error:
             self._write(event="refused", message=str(error))
             sys.exit(1)

@@ -91,7 +91,7 @@ class Worker:
         from soundlasso.models.separator import load_model
 
         with contextlib.suppress(SoundlassoError):
-            load_model(self._model, self._device)
+            load_model(self._model, self._device).settle_threads()
 
     def _render(self, command: Line) -> None:
         from soundlasso.bridge.osc.errors import OscError
