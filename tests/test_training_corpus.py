@@ -76,7 +76,7 @@ def test_a_shelf_that_broke_off_does_not_count(tmp_path: Path):
 
 
 def test_clips_are_set_to_one_peak_and_silence_is_refused():
-    quiet = np.float32([0.01, -0.05, 0.02])
+    quiet = np.array([0.01, -0.05, 0.02], np.float32)
     kept = to_int16(quiet)
     assert kept is not None
     assert abs(int(np.abs(kept).max()) / 32767 - PEAK) < INT16_STEP

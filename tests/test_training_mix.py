@@ -123,7 +123,7 @@ def test_a_source_alone_has_gain_one_wherever_it_sounds():
 
 def test_ideal_gains_of_all_sources_add_up_to_one():
     rng = np.random.default_rng(1)
-    audio = rng.standard_normal((3, LENGTH)).astype(np.float32) * np.float32([[1.0], [0.5], [0.2]])
+    audio = rng.standard_normal((3, LENGTH)).astype(np.float32) * np.array([[1.0], [0.5], [0.2]], np.float32)
     sources = spectra(audio)
     power = BandMap(N_BINS).power_to_bands(torch.from_numpy(np.abs(sources.sum(0)) ** 2))
     cross = (sources * sources.sum(0).conj()).real

@@ -115,11 +115,11 @@ class Bank:
 
     def track(self, sound: str, length: int, rng: random.Random, rate: float = 1.0) -> Track:
         """Lay a class's sound into `length` samples, `rate` times as fast; tries again where it is silent."""
-        for _ in range(TRIES):
+        for _ in range(TRIES - 1):
             track = lay(self.source(sound, rng), round(length * rate), rng)
             if not track.is_quiet():
-                break
-        return track
+                return track
+        return lay(self.source(sound, rng), round(length * rate), rng)
 
 
 def lay(takes: Sequence[Take], span: int, rng: random.Random) -> Track:

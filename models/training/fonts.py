@@ -102,9 +102,9 @@ def _write_midi(path: Path, parts: Sequence[tuple[Preset, Notes]], stride_s: flo
         events.append((start_s, 2, mido.Message("program_change", channel=channel, program=preset.program)))
         for note in notes:
             on_s, off_s = start_s + 0.01 + note.start_s, start_s + 0.01 + note.start_s + note.length_s
-            key = {"channel": channel, "note": note.pitch}
-            events.append((on_s, 4, mido.Message("note_on", velocity=note.velocity, **key)))
-            events.append((off_s, 3, mido.Message("note_off", **key)))
+            on = mido.Message("note_on", channel=channel, note=note.pitch, velocity=note.velocity)
+            events.append((on_s, 4, on))
+            events.append((off_s, 3, mido.Message("note_off", channel=channel, note=note.pitch)))
     events.append((len(parts) * stride_s, 5, mido.Message("control_change", control=120)))
     file, track, last = mido.MidiFile(ticks_per_beat=_TICKS_PER_S // 2), mido.MidiTrack(), 0
     file.tracks.append(track)
