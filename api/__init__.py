@@ -6,6 +6,9 @@
 * `separate`: arrays in, stems out
 * `SeparationStream`: the same, block by block
 * `load_model`, `Separator`: a model by name
+* `Separate`, `Stems`: separation as an effect
+* `Board`, `Mix`: pedalboard chains that take such effects
+* `HostedPlugin`: a third-party plugin in a process of its own
 
 Everything else is a module: `soundlasso.bridge` (files, effects, live, OSC), `soundlasso.models`,
 `soundlasso.dsp`.  Importing soundlasso loads no torch; the first use of a name does.
@@ -15,16 +18,36 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from soundlasso.bridge.board import Board
+    from soundlasso.bridge.hosted import HostedPlugin
+    from soundlasso.bridge.mix import Mix
+    from soundlasso.bridge.separate import Separate
+    from soundlasso.bridge.stems import Stems
     from soundlasso.models.offline import separate
     from soundlasso.models.separator import Separator, load_model
     from soundlasso.models.stream import SeparationStream
 
 __version__ = "0.1.0"
-__all__ = ["SeparationStream", "Separator", "load_model", "separate"]
+__all__ = [
+    "Board",
+    "HostedPlugin",
+    "Mix",
+    "Separate",
+    "SeparationStream",
+    "Separator",
+    "Stems",
+    "load_model",
+    "separate",
+]
 
 _HOMES = {
+    "Board": "soundlasso.bridge.board",
+    "HostedPlugin": "soundlasso.bridge.hosted",
+    "Mix": "soundlasso.bridge.mix",
+    "Separate": "soundlasso.bridge.separate",
     "SeparationStream": "soundlasso.models.stream",
     "Separator": "soundlasso.models.separator",
+    "Stems": "soundlasso.bridge.stems",
     "load_model": "soundlasso.models.separator",
     "separate": "soundlasso.models.offline",
 }

@@ -78,7 +78,7 @@ def test_the_channel_count_is_remembered_as_in_pedalboard(
 ) -> None:
     native, ours = NativeBoard([pedalboard.Gain(0)]), Late(0)
     opening = np.ones(first, np.float32)
-    following = np.arange(second[0] * second[1], dtype=np.float32).reshape(second) / 100
+    following = np.linspace(0, 0.5, second[0] * second[1], dtype=np.float32).reshape(second)
     for audio in (opening, following):
         expected = native.process(audio, 44_100, reset=False)
         np.testing.assert_array_equal(ours.process(audio, 44_100, reset=False), expected)
