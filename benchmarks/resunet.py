@@ -18,11 +18,12 @@ from torch.nn.functional import pad
 from soundlasso.models.engine import Asked, Profile
 from soundlasso.models.resunet import SAMPLE_RATE, ResUNet30, magnitudes, stft
 from soundlasso.models.resunet_folded import FoldedUNet
-from soundlasso.models.windowed import OFFLINE, WindowEngine
+from soundlasso.models.windowed import LIVE, OFFLINE, WindowEngine
 
 THREADS = 2
 REPEATS = 2
 BLOCK_S = 10
+PROFILES = {"offline": OFFLINE, "live": LIVE}
 
 
 def network() -> ResUNet30:
@@ -68,9 +69,9 @@ def speed() -> None:
         print(f"  {name:<30} {wall:6.2f} s {processor:6.2f} s")
 
 
-def run_engine(profile: Profile, seconds: float, count: int) -> None:
+def run_engine(profile: str, seconds: float, count: int) -> None:
     """Send noise through an engine in blocks."""
-    engine = WindowEngine(FoldedUNet(network()), 44100, 2, "linked", profile)
+    engine = WindowEngine(FoldedUNet(network()), 44100, 2, "linked", PROFILES[profile])
     engine.ask(Asked(queries(count), torch.empty(0, 512)))
     block = np.random.default_rng(0).standard_normal((2, BLOCK_S * 44100))
     block = (block / 10).astype(np.float32)
@@ -87,11 +88,11 @@ def run_engine(profile: Profile, seconds: float, count: int) -> None:
 
 def memory() -> None:
     """Print peak memory and speed of stereo at 44.1 kHz, each in a fresh process."""
-    for profile in ("OFFLINE", "LIVE"):
+    for profile in PROFILES:
         print(profile, flush=True)
         for seconds, count in ((60, 1), (180, 1), (60, 4)):
             script = f"import benchmarks.resunet as b; b.torch.set_num_threads({THREADS}); "
-            script += f"b.torch.set_grad_enabled(False); b.run_engine(b.{profile}, {seconds}, {count})"
+            script += f"b.torch.set_grad_enabled(False); b.run_engine({profile!r}, {seconds}, {count})"
             subprocess.run([sys.executable, "-c", script], check=True)
 
 
