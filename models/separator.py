@@ -92,15 +92,16 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL, device: str = "cpu") ->
     Parameters
     ----------
     name_or_path
-        A name such as ``"lariat"``, or the path of a safetensors file whose name ends in the first
-        eight hex digits of its SHA-256.
+        ``"lariat"``, a model of the catalogue such as ``"audiosep"``, one that was imported, or the path
+        of lariat's weights: a safetensors file whose name ends in the first eight hex digits of its
+        SHA-256.
     device
         ``"cpu"``, ``"cuda"`` or ``"mps"``.
 
     Raises
     ------
     UnknownModelError
-        If no model has that name; the nearest names are given.
+        If no model has that name (the nearest is given), or it was not fetched yet (how to is said).
     ModelError
         If its weights are missing, damaged or made for another network, or the device is not there.
     """
@@ -115,7 +116,14 @@ def _load(name: str, device: str) -> Separator:
         return _load_lariat(Path(name).stem, Path(name), device)
     if name == DEFAULT_MODEL:
         return _load_lariat(name, shipped_weights("lariat"), device)
-    known = [DEFAULT_MODEL]
+    from soundlasso.models import catalog  # which needs this module
+
+    known = [
+        DEFAULT_MODEL,
+        *dict.fromkeys([*(entry.name for entry in catalog.ENTRIES), *catalog.installed()]),
+    ]
+    if name in known:
+        return catalog.load(name, device)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     choices = f"models are {', '.join(known)}, or the path of a .safetensors file"

@@ -75,6 +75,12 @@ def test_an_unknown_model_names_the_nearest() -> None:
         load_model("lariet")
 
 
+def test_a_model_that_was_not_fetched_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOUNDLASSO_CACHE", str(tmp_path))
+    with pytest.raises(UnknownModelError, match="soundlasso models get audiosep-hive"):
+        load_model("audiosep-hive")
+
+
 def test_a_missing_device_is_refused() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has the device")
