@@ -1,6 +1,7 @@
 """Live audio by JACK, which PipeWire speaks too."""
 
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,6 +48,7 @@ class JackClient:
         connect_hardware: bool = False,
     ) -> None:
         jack = load_jack()
+        close_ended()
         try:
             self._client = jack.Client(name, no_start_server=True, servername=server)
         except jack.JackOpenError as error:
@@ -57,6 +59,8 @@ class JackClient:
         self.xruns = 0
         self.ended = threading.Event()
         self.reason = ""
+        _OPEN.add(self)
+        self._client.set_shutdown_callback(self._shut_down)
         self._wait_s = 0.0
         self._connects = connect_hardware
         self._inputs = [self._client.inports.register(f"in_{i + 1}") for i in range(channels)]
@@ -80,7 +84,6 @@ class JackClient:
         self._client.set_process_callback(self._process)
         self._client.set_xrun_callback(self._count_xrun)
         self._client.set_freewheel_callback(self._freewheel)
-        self._client.set_shutdown_callback(self._shut_down)
         self._client.activate()
         if self._connects:
             self._connect_hardware()
@@ -112,10 +115,9 @@ class JackClient:
         self.ended.set()
 
     def close(self) -> None:
-        """Leave the server."""
-        if not self.ended.is_set():
-            self._client.deactivate()
-            self._client.close()
+        """Leave the server, dead or alive; may be called any number of times."""
+        _OPEN.discard(self)
+        self._client.close()
 
     def __enter__(self) -> "JackClient":
         """Return the client."""
@@ -124,6 +126,19 @@ class JackClient:
     def __exit__(self, *error: object) -> None:
         """Leave the server."""
         self.close()
+
+
+_OPEN: "weakref.WeakSet[JackClient]" = weakref.WeakSet()
+
+
+def close_ended() -> None:
+    """Close the clients of servers that are gone.
+
+    The JACK library frees them when the process opens its next client; closing one after that, even by
+    garbage collection, would end the process.
+    """
+    for client in [client for client in _OPEN if client.ended.is_set()]:
+        client.close()
 
 
 def load_jack() -> Any:

@@ -21,7 +21,11 @@ class Server:
         command = ["jackd", "-n", self.name, "-d", "dummy", "-r", str(RATE), "-p", "256"]
         self._log = (folder / "jackd.log").open("wb")
         self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
-        self._wait_until_it_answers()
+        try:
+            self._wait_until_it_answers()
+        except BaseException:
+            self.stop()
+            raise
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + PATIENCE_S
