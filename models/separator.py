@@ -155,9 +155,10 @@ def _minilm() -> MiniLM:
 
 def _load_lariat(name: str, path: Path, device: str) -> Separator:
     from soundlasso.models.frames import MODEL_RATE, FrameEngine
-    from soundlasso.models.lariat import LariatStep, build
+    from soundlasso.models.lariat import build
+    from soundlasso.models.lariat_folded import FoldedLariat
 
-    network = LariatStep(build(load_safetensors(path), device))
+    network = FoldedLariat(build(load_safetensors(path), device))
 
     def start(sample_rate: float, channels: int, stereo: Stereo, profile: Profile | None) -> Engine:
         if profile is not None:

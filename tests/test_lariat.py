@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from soundlasso.dsp.bands import N_BINS, BandMap, band_edges
-from soundlasso.models.lariat import Lariat, LariatConfig, LariatStep, Scan, State, build
+from soundlasso.models.lariat import Lariat, LariatConfig, Scan, build
+from soundlasso.models.lariat_folded import FoldedLariat, Heard, Hearing
 
 ROUNDING = 1e-5  # float32, gains of 0 to 1 through some forty layers
 SMALL = LariatConfig(channels=(4, 6), n_maps=5, bottom=16, n_scans=2, query_hidden=8, presence=True)
@@ -23,9 +24,9 @@ def network(config: LariatConfig = SMALL) -> Lariat:
 
 
 @pytest.fixture(scope="module", params=[SMALL, dataclasses.replace(SMALL, presence=False), LariatConfig()])
-def pair(request: pytest.FixtureRequest) -> tuple[Lariat, LariatStep]:
+def pair(request: pytest.FixtureRequest) -> tuple[Lariat, FoldedLariat]:
     lariat = network(request.param)
-    return lariat, LariatStep(lariat)
+    return lariat, FoldedLariat(lariat)
 
 
 FEATURES = torch.randn(2, 40, 256, generator=torch.Generator().manual_seed(1)) - 1.5
@@ -34,11 +35,15 @@ QUERIES = torch.nn.functional.normalize(
 )
 
 
-def test_folded_equals_the_trained_form(pair: tuple[Lariat, LariatStep]) -> None:
+def hear(folded: FoldedLariat, features: torch.Tensor) -> Heard:
+    return Hearing(folded, len(features)).hear(features)
+
+
+def test_folded_equals_the_trained_form(pair: tuple[Lariat, FoldedLariat]) -> None:
     trained, folded = pair
     with torch.no_grad():
         logits, presence = trained(FEATURES, QUERIES.expand(2, -1, -1))
-    heard, _ = folded.step(FEATURES, None)
+    heard = hear(folded, FEATURES)
     query = folded.ask(QUERIES)
     assert torch.all((folded.gain(heard, query).transpose(0, 1) - logits.sigmoid()).abs() <= ROUNDING)
     there = folded.presence(heard, query)
@@ -47,34 +52,42 @@ def test_folded_equals_the_trained_form(pair: tuple[Lariat, LariatStep]) -> None
         assert torch.all((there.transpose(0, 1) - presence.sigmoid()).abs() <= ROUNDING)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 17])
-def test_steps_equal_the_whole(pair: tuple[Lariat, LariatStep], size: int) -> None:
+@pytest.mark.parametrize("size", [1, 2, 3, 17, 39])
+def test_steps_equal_the_whole(pair: tuple[Lariat, FoldedLariat], size: int) -> None:
     _, folded = pair
-    whole, _ = folded.step(FEATURES, None)
-    state: State | None = None
-    maps, bottoms = [], []
-    for part in torch.split(FEATURES, size, 1):
-        heard, state = folded.step(part, state)
-        maps.append(heard.maps)
-        bottoms.append(heard.bottom)
-    assert torch.all((torch.cat(maps, 1) - whole.maps).abs() <= ROUNDING * whole.maps.abs().max())
-    assert torch.all((torch.cat(bottoms, 1) - whole.bottom).abs() <= ROUNDING * whole.bottom.abs().max())
+    whole = hear(folded, FEATURES)
+    hearing = Hearing(folded, len(FEATURES))
+    for start in range(0, FEATURES.shape[1], size):
+        maps, bottom = hearing.hear(FEATURES[:, start : start + size])
+        of_maps, of_bottom = whole.maps[:, :, start : start + size], whole.bottom[:, start : start + size]
+        assert torch.all((maps - of_maps).abs() <= ROUNDING * whole.maps.abs().max())
+        assert torch.all((bottom - of_bottom).abs() <= ROUNDING * whole.bottom.abs().max())
 
 
-def test_the_future_changes_nothing(pair: tuple[Lariat, LariatStep]) -> None:
+def test_a_hearing_that_forgets_is_as_new(pair: tuple[Lariat, FoldedLariat]) -> None:
+    _, folded = pair
+    hearing = Hearing(folded, len(FEATURES))
+    for size in (40, 1, 5):
+        hearing.hear(FEATURES[:, :size])
+        hearing.reset()
+        assert torch.equal(hearing.hear(FEATURES[:, :9]).maps, hear(folded, FEATURES[:, :9]).maps)
+        hearing.reset()
+
+
+def test_the_future_changes_nothing(pair: tuple[Lariat, FoldedLariat]) -> None:
     _, folded = pair
     other = FEATURES.clone()
     other[:, 20:] += 1
-    ours, theirs = folded.step(FEATURES, None)[0].maps, folded.step(other, None)[0].maps
-    assert torch.all((ours[:, :20] - theirs[:, :20]).abs() <= ROUNDING * ours.abs().max())
-    assert not torch.allclose(ours[:, 20], theirs[:, 20])
+    ours, theirs = hear(folded, FEATURES).maps, hear(folded, other).maps
+    assert torch.all((ours[:, :, :20] - theirs[:, :, :20]).abs() <= ROUNDING * ours.abs().max())
+    assert not torch.allclose(ours[:, :, 20], theirs[:, :, 20])
 
 
-def test_configuration_is_read_off_the_tensors(pair: tuple[Lariat, LariatStep]) -> None:
+def test_configuration_is_read_off_the_tensors(pair: tuple[Lariat, FoldedLariat]) -> None:
     trained, folded = pair
     assert LariatConfig.of(trained.state_dict()) == trained.config
-    rebuilt = LariatStep(build(trained.state_dict()))
-    assert torch.equal(rebuilt.step(FEATURES, None)[0].maps, folded.step(FEATURES, None)[0].maps)
+    rebuilt = FoldedLariat(build(trained.state_dict()))
+    assert torch.equal(hear(rebuilt, FEATURES).maps, hear(folded, FEATURES).maps)
 
 
 def test_gradients_of_the_scan_equal_autograds() -> None:

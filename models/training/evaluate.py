@@ -20,7 +20,8 @@ from soundlasso.dsp.stft import istft, stft
 from soundlasso.models.checkpoint import load_safetensors
 from soundlasso.models.engine import Asked
 from soundlasso.models.frames import FrameEngine
-from soundlasso.models.lariat import LariatStep, build
+from soundlasso.models.lariat import build
+from soundlasso.models.lariat_folded import FoldedLariat
 from soundlasso.models.text import MiniLM, TextEncoder
 from soundlasso.models.training.bank import Bank
 from soundlasso.models.training.examples import HOP_SAMPLES
@@ -54,7 +55,7 @@ class Listener:
     """One network as users meet it, one question list at a time."""
 
     def __init__(self, weights: Path, encoder: TextEncoder) -> None:
-        self._network = LariatStep(build(load_safetensors(weights)))
+        self._network = FoldedLariat(build(load_safetensors(weights)))
         self._encoder = encoder
 
     def separate(
