@@ -58,8 +58,8 @@ class FoldedLariat:
             for up, merge in zip(network.up, network.merge, strict=True)
         ]
         self.decode = [_fold_conv(m.conv, m.norm) for m in network.decode]  # type: ignore[arg-type]
-        maps_up, skip = _fold_double(network.maps_up), _fold_conv(network.maps_skip, None)
-        self.maps = maps_up, _Matrix(skip.weight, skip.bias + network.maps_up.bias)
+        skip = _fold_conv(network.maps_skip, None)
+        self.maps = _fold_double(network.maps_up), _Matrix(skip.weight, skip.bias + _bias(network.maps_up))
         self._network = network
 
     @torch.inference_mode()
@@ -357,6 +357,11 @@ def _neighbours(sheet: Tensor, width: int, stride: int) -> Tensor:
 # ---------------------------------------------------------------- folding
 
 
+def _bias(conv: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
+    assert conv.bias is not None, "built with a bias"
+    return conv.bias
+
+
 def _fold_linear(linear: nn.Linear) -> _Matrix:
     return _Matrix(linear.weight.T.contiguous(), linear.bias.clone())
 
@@ -379,8 +384,7 @@ def _fold_conv(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> _Matrix:
     """
     kernel = conv.weight  # (out, in, frames, bands)
     if norm is None:
-        assert conv.bias is not None
-        bias = conv.bias.clone()
+        bias = _bias(conv).clone()
     else:
         assert norm.running_var is not None and norm.running_mean is not None
         scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)

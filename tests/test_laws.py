@@ -47,13 +47,15 @@ def test_any_chunking_equals_the_whole(lariat: Separator, rate: int, channels: i
         assert np.abs(stems_of(stream, audio, size) - whole).max() <= CHUNKING
 
 
-@pytest.mark.parametrize("size", [17, 64, 509])
-@pytest.mark.parametrize("rate", [8000, 44100, 48000])
-def test_small_blocks_equal_the_whole(lariat: Separator, rate: int, size: int) -> None:
-    stream = SeparationStream(lariat, ["drums", "a voice"], rate, 2)
-    audio = noise(2, 2 * rate)
-    whole = stems_of(stream, audio, audio.shape[1])
-    assert np.abs(stems_of(stream, audio, size) - whole).max() <= CHUNKING
+@pytest.mark.parametrize("stereo", ["linked", "independent"])
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("rate", RATES)
+def test_small_blocks_equal_the_whole(lariat: Separator, rate: int, channels: int, stereo: str) -> None:
+    stream = SeparationStream(lariat, ["drums", "a voice"], rate, channels, stereo=stereo)  # type: ignore[arg-type]
+    for size, length in ((1, 4097), (17, rate // 2), (64, rate // 2), (509, rate)):
+        audio = noise(channels, length)
+        whole = stems_of(stream, audio, length)
+        assert np.abs(stems_of(stream, audio, size) - whole).max() <= CHUNKING
 
 
 @pytest.mark.parametrize("size", [1, 17, 509, 100_000])
