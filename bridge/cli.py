@@ -27,6 +27,7 @@ _COMMANDS = (
     _Command("render", "render", "Name sounds, get their stems as files."),
     _Command("live", "live", "Separate what comes in while it plays."),
     _Command("serve", "serve", "Let a DAW or controller do both over OSC."),
+    _Command("daw", "app", "Write the files for REAPER, Ardour, Bitwig and others."),
     _Command("models", "app", "List, get, import and check models."),
     _Command("plugins", "app", "Find third-party plugins and what they can do."),
 )
