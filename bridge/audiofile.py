@@ -4,10 +4,10 @@ Everything that soundfile reads of the common formats is read; what it would rea
 an error is refused with the reason. The reader's blocks are float32 ``(channels, samples)``.
 """
 
+import dataclasses
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -37,7 +37,7 @@ EXTENSIONS = ".wav .wave .bwf .rf64 .w64 .aif .aiff .aifc .au .snd .caf .flac .o
 """The file name endings taken for audio when a folder is searched."""
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class AudioInfo:
     """What an audio file is, as read from its header and checked against its content."""
 
@@ -115,10 +115,15 @@ def _open(path: Path) -> soundfile.SoundFile:
     if path.suffix.lower() == ".raw":  # soundfile would ask for the format in a TypeError
         raise AudioFileError(f"{str(path)!r} has no header with its rate and channels; convert it to WAV")
     try:
-        return soundfile.SoundFile(path)
+        return soundfile.SoundFile(system_name(path))
     except soundfile.LibsndfileError as error:
         reason = _unreadable(path, error)
         raise AudioFileError(f"{str(path)!r} {reason}") from error
+
+
+def system_name(path: Path) -> bytes | str:
+    """Return a path as soundfile takes it whatever its bytes; its own encoding stops at names beyond UTF-8."""
+    return os.fsencode(path) if os.name == "posix" else str(path)
 
 
 def _unreadable(path: Path, error: soundfile.LibsndfileError) -> str:
@@ -169,7 +174,7 @@ def _count_mp3(info: AudioInfo) -> AudioInfo:
             f"{str(info.path)!r} does not state its length and only {info.frames} of its {frames} samples "
             "would be read; convert it to WAV or FLAC first"
         )
-    return AudioInfo(info.path, info.sample_rate, info.channels, frames, info.container, info.subtype)
+    return dataclasses.replace(info, frames=frames)
 
 
 class AudioReader:
@@ -296,15 +301,21 @@ def region_frames(info: AudioInfo, start_s: float, length_s: float | None) -> tu
     AudioFileError
         The start is outside the file, or the length is less than one sample.
     """
-    start = round(start_s * info.sample_rate)
+    start = _round_samples(start_s, info)
     if not 0 <= start < info.frames:
         raise AudioFileError(f"cannot start at {start_s!r} s: {str(info.path)!r} lasts {info.seconds:.3f} s")
     if length_s is None:
         return start, info.frames - start
-    length = round(length_s * info.sample_rate)
+    length = _round_samples(length_s, info)
     if length < 1:
         raise AudioFileError(f"cannot read a length of {length_s!r} s; choose at least one sample")
     return start, min(length, info.frames - start)
+
+
+def _round_samples(seconds: float, info: AudioInfo) -> int:
+    """Turn seconds into samples, at most the file's; what is no number becomes -1, which is none either."""
+    samples = seconds * info.sample_rate  # infinite for large seconds, which no integer holds
+    return round(min(samples, info.frames)) if samples >= 0 else -1
 
 
 def read_audio(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.float32], int]:

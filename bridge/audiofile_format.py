@@ -15,7 +15,7 @@ from soundlasso.dsp.errors import AudioFileError
 
 _BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 _RIFF_LIMIT_BYTES = 0xFFFFFFFF
-_HEADER_BYTES = 4096  # more than any header that is written here
+HEADER_BYTES = 4096  # more than any header that is written here
 # FLAC and Vorbis end somewhere under this share of 16 and more bits; how far, only the sound knows.
 _LEAST_PACKED_BYTES = 0.25
 
@@ -59,6 +59,11 @@ class OutputFormat:
         return _BITS.get(self.subtype)
 
     @property
+    def is_exact(self) -> bool:
+        """Whether a reader gets the very samples that were written, once rounded."""
+        return self.container != "OGG"
+
+    @property
     def least_bytes(self) -> int:
         """The bytes that the file takes at least: exact for WAV but for the header."""
         return int(self.frames * self.channels * _bytes_per_sample(self.container, self.subtype))
@@ -66,6 +71,24 @@ class OutputFormat:
 
 def _bytes_per_sample(container: str, subtype: str) -> float:
     return _LEAST_PACKED_BYTES if container in ("FLAC", "OGG") else _BITS.get(subtype, 32) / 8
+
+
+def check_format(format: str, subtype: str | None) -> None:
+    """Refuse a format or sample format that is not written, or a pair of them that do not go together.
+
+    Raises
+    ------
+    AudioFileError
+        With what would be right.
+    """
+    if format not in _KINDS:
+        raise AudioFileError(f"no output format {format!r}; choose one of {', '.join(FORMATS)}")
+    if subtype is not None and subtype not in SUBTYPES:
+        raise AudioFileError(f"no sample format {subtype!r}; choose one of {', '.join(SUBTYPES)}")
+    held = [known for known in SUBTYPES if known in _KINDS[format].subtypes]
+    if subtype not in (None, "same", *held):
+        choices = f"choose {' or '.join([*held, 'same'])}, or leave it out"
+        raise AudioFileError(f"{format} does not hold {subtype!r}; {choices}")
 
 
 def choose_format(
@@ -95,9 +118,8 @@ def choose_format(
     AudioFileError
         The format is unknown, or cannot hold this sample format, rate or number of channels.
     """
-    kind = _KINDS.get(format)
-    if kind is None:
-        raise AudioFileError(f"no output format {format!r}; choose one of {', '.join(FORMATS)}")
+    check_format(format, subtype)
+    kind = _KINDS[format]
     chosen = _choose_subtype(kind, format, info.subtype, subtype)
     if info.channels > kind.max_channels:
         raise AudioFileError(
@@ -106,7 +128,7 @@ def choose_format(
     if info.sample_rate > kind.max_rate_hz:
         raise AudioFileError(f"{format} holds {kind.max_rate_hz} Hz at most, not {info.sample_rate}; use wav")
     container = format.upper()
-    size = frames * info.channels * _bytes_per_sample(container, chosen) + _HEADER_BYTES
+    size = frames * info.channels * _bytes_per_sample(container, chosen) + HEADER_BYTES
     if container == "WAV" and size > _RIFF_LIMIT_BYTES:
         container = "RF64"
     return OutputFormat(container, chosen, info.sample_rate, info.channels, frames)
@@ -118,10 +140,6 @@ def _choose_subtype(kind: _Kind, format: str, of_input: str, asked: str | None) 
     if asked == "same":
         wanted = _EIGHT_BIT[format] if of_input in ("PCM_U8", "PCM_S8") else of_input
         return wanted if wanted in kind.subtypes else kind.default
-    if asked not in SUBTYPES:
-        raise AudioFileError(f"no sample format {asked!r}; choose one of {', '.join(SUBTYPES)}")
-    if asked not in kind.subtypes:
-        raise AudioFileError(f"{format} does not hold {asked}; choose one of {', '.join(kind.subtypes)}")
     return asked
 
 

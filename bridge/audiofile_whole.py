@@ -1,9 +1,10 @@
 """Tell whether an audio file holds all that its header promises.
 
 libsndfile reads a file that was cut short as if it had always been that short, and of an Ogg file that
-chains several recordings it reads the first alone. Both lose sound without a word, so the container's own
-length fields are compared with what is there before anything is read. A field that says "unknown", as
-programs write it that stream into a pipe, promises nothing and passes.
+chains several recordings it reads the first alone, and of a file whose 32-bit size field overflowed only
+the remainder. All lose sound without a word, so the container's own length fields are compared with what is
+there before anything is read. A field that says "unknown", as programs write it that stream into a pipe,
+promises nothing and passes.
 
 References: RIFF and RF64 in EBU Tech 3306, W64 in Sony's "Wave 64", AIFF-C (Apple, 1991), Ogg in RFC 3533.
 """
@@ -24,6 +25,7 @@ _CAF_CHUNK = struct.Struct(">4sq")
 _AU_HEADER = struct.Struct(">4sII")
 _OGG_PAGE = struct.Struct("<4sBBqIIIB")
 _OGG_FIRST, _OGG_LAST = 2, 4  # bits of a page's header type
+_OVERFLOW_BYTES = 1 << 32
 
 
 class _Sound(NamedTuple):
@@ -65,17 +67,19 @@ def _check_size(file: BinaryIO, path: Path, sound: _Sound | None) -> None:
             f"{str(path)!r} is cut short: its header promises {sound.size} bytes of sound, "
             f"{max(present, 0)} are there"
         )
+    if present >= sound.size + _OVERFLOW_BYTES:
+        raise AudioFileError(
+            f"{str(path)!r} is beyond 4 GiB, which its size field cannot say: of {present} bytes only "
+            f"{sound.size} would be read; store it as RF64 or W64"
+        )
 
 
 def _chunks(file: BinaryIO, start: int, header: struct.Struct, pad: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield (name, offset of the content, size in the header) of each chunk."""
-    at = start
-    while True:
+    at, end = start, os.fstat(file.fileno()).st_size
+    while at + header.size <= end:  # a damaged size may lead to where no file can be read
         file.seek(at)
-        head = file.read(header.size)
-        if len(head) < header.size:
-            return
-        name, size = header.unpack(head)
+        name, size = header.unpack(file.read(header.size))
         yield name, at + header.size, size
         content = size - header.size if header is _W64_CHUNK else size
         at += header.size + max(content, 0)
@@ -87,7 +91,7 @@ def _find_riff(file: BinaryIO) -> _Sound | None:
     for name, at, size in _chunks(file, 12, _RIFF_CHUNK, 2):
         if name == b"ds64":
             file.seek(at + 8)
-            (long_size,) = struct.unpack("<Q", file.read(8))
+            long_size = int.from_bytes(file.read(8), "little")
         if name == b"data":
             if size == 0xFFFFFFFF and long_size is not None:
                 size = long_size
@@ -158,12 +162,13 @@ def _ogg_pages(file: BinaryIO, path: Path) -> Iterator[int]:
 
 
 def _check_ogg(file: BinaryIO, path: Path) -> None:
-    ended = False
+    begun = ended = False
     for kind in _ogg_pages(file, path):
-        if ended and kind & _OGG_FIRST:
+        if begun and kind & _OGG_FIRST:  # the first pages of one recording all come before its other pages
             raise AudioFileError(
                 f"{str(path)!r} chains several Ogg recordings, of which only the first would be read"
             )
+        begun = not kind & _OGG_FIRST
         ended = bool(kind & _OGG_LAST)
     if not ended:
         raise AudioFileError(f"{str(path)!r} is cut short: the Ogg stream has no end page")

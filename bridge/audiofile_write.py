@@ -5,6 +5,8 @@ renamed: a full disk, a crash or Ctrl-C never leaves a file under its final name
 Reading back matters, because a write to a full disk can report success.
 """
 
+import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -19,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from soundlasso.bridge.audiofile_format import OutputFormat, to_integers
+from soundlasso.bridge.audiofile import system_name
+from soundlasso.bridge.audiofile_format import HEADER_BYTES, OutputFormat, to_integers
 from soundlasso.dsp.errors import AudioError, AudioFileError
 
 TEMPORARY_SUFFIX = ".part"
@@ -68,20 +71,23 @@ class AudioWriter:
         self._format = format
         self._overwrite = overwrite
         self._written = 0
+        self._is_new = False
         self._check_free()
         self._temporary = temporary_path(path)
         try:
             self._file = soundfile.SoundFile(
-                self._temporary,
+                system_name(self._temporary),
                 "x",
                 format.sample_rate,
                 format.channels,
                 format.subtype,
                 format=format.container,
             )
-        except (soundfile.LibsndfileError, OSError) as error:
-            self._temporary.unlink(missing_ok=True)
-            raise self._failed(error) from error
+        except BaseException as error:
+            _remove(self._temporary)
+            if isinstance(error, (soundfile.LibsndfileError, OSError)):
+                raise self._failed(error) from error
+            raise
 
     def __enter__(self) -> Self:
         """Return the writer."""
@@ -150,6 +156,7 @@ class AudioWriter:
     def rename(self) -> None:
         """Move the finished file to its place."""
         self._check_free()
+        self._is_new = not os.path.lexists(self.path)
         try:
             os.replace(self._temporary, self.path)
         except OSError as error:
@@ -157,15 +164,23 @@ class AudioWriter:
 
     def discard(self) -> None:
         """Remove what was written, unless it was renamed; may be called any number of times."""
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        with contextlib.suppress(soundfile.LibsndfileError):  # closing writes, which a full disk refuses
+            self._file.close()
+        _remove(self._temporary)
+
+    def withdraw(self) -> None:
+        """Remove what was written even if it was renamed, unless it replaced another file."""
+        was_renamed = not self._temporary.exists()
+        self.discard()
+        if was_renamed and self._is_new:
+            _remove(self.path)
 
     def _check_free(self) -> None:
-        if self.path.exists() and not self._overwrite:
+        if os.path.lexists(self.path) and not self._overwrite:
             raise AudioFileError(f"{str(self.path)!r} exists already")
 
     def _read_back(self) -> None:
-        with soundfile.SoundFile(self._temporary) as file:
+        with soundfile.SoundFile(system_name(self._temporary)) as file:
             file.seek(max(file.frames - _TAIL_FRAMES, 0))
             present = file.tell() + len(file.read(_TAIL_FRAMES))
         if not present == self._written == self._format.frames:
@@ -182,6 +197,8 @@ class AudioWriter:
 def publish(writers: Sequence[AudioWriter]) -> None:
     """Finish several files, then give them their names: none is renamed before all are whole.
 
+    If one cannot be renamed, those that were are withdrawn.
+
     Raises
     ------
     AudioFileError
@@ -189,10 +206,13 @@ def publish(writers: Sequence[AudioWriter]) -> None:
     """
     for writer in writers:
         writer.finish()
-    for writer in writers:
-        writer.rename()
-    for folder in {writer.path.parent for writer in writers}:
-        _sync_folder(folder)
+    with contextlib.ExitStack() as renamed:
+        for writer in writers:
+            renamed.callback(writer.withdraw)
+            writer.rename()
+        for folder in {writer.path.parent for writer in writers}:
+            _sync_folder(folder)
+        renamed.pop_all()
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -212,12 +232,17 @@ def write_whole(path: Path, data: bytes) -> None:
     except OSError as error:
         raise AudioFileError(f"cannot write {str(path)!r}: {error.strerror}; {free_space(path)}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
 
 
 def free_space(path: Path) -> str:
     """Say how much room is left where ``path`` would be."""
-    return f"{shutil.disk_usage(path.parent).free / 1e6:.1f} MB are free there"
+    return f"{shutil.disk_usage(existing_folder(path)).free / 1e6:.1f} MB are free there"
+
+
+def existing_folder(path: Path) -> Path:
+    """Return the nearest folder above ``path`` that is there."""
+    return next(parent for parent in path.absolute().parents if os.path.isdir(parent))
 
 
 def check_space(files: Iterable[tuple[Path, OutputFormat]]) -> None:
@@ -236,7 +261,7 @@ def check_space(files: Iterable[tuple[Path, OutputFormat]]) -> None:
     needed: Counter[int] = Counter()
     place: dict[int, Path] = {}
     for path, format in files:
-        folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+        folder = existing_folder(path)
         device = folder.stat().st_dev
         needed[device] += format.least_bytes
         place[device] = folder
@@ -249,6 +274,11 @@ def check_space(files: Iterable[tuple[Path, OutputFormat]]) -> None:
             )
 
 
+def _remove(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        path.unlink()
+
+
 def _sync(path: Path) -> None:
     with path.open("r+b") as file:
         os.fsync(file.fileno())
@@ -256,19 +286,23 @@ def _sync(path: Path) -> None:
 
 def _sync_folder(folder: Path) -> None:
     """Make renames in a folder last through a power cut; Windows has no such call and needs none."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems cannot do it, and lose nothing by it
+            raise AudioFileError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
 
 
 def _unstamp_peak(path: Path) -> None:
     """Take the time out of a WAV's PEAK chunk, or equal sound would not give equal files."""
     with path.open("r+b") as file:
-        start = file.read(256)
+        start = file.read(HEADER_BYTES)
         at = start.find(b"PEAK")
-        if start[:4] == b"RIFF" and 0 < at < max(start.find(b"data"), 0):
+        if start[:4] in (b"RIFF", b"RF64") and 0 < at < max(start.find(b"data"), 0):
             file.seek(at + 12)  # name, size and version come first
             file.write(struct.pack("<I", 0))

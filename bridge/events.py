@@ -93,7 +93,8 @@ class Pace:
 class EventLog:
     """JSON lines to a file or an open descriptor, each written at once.
 
-    A reader that goes away does not stop the work: nothing more is written to it.
+    A reader that goes away does not stop the work: nothing more is written to it. A disk that is full is
+    told, once. Bytes in a path that are no UTF-8 become JSON escapes, which Python reads back as such.
 
     Parameters
     ----------
@@ -110,14 +111,22 @@ class EventLog:
         number = target.removeprefix(_DESCRIPTOR)
         is_descriptor = target.startswith(_DESCRIPTOR) and number.isdecimal()
         try:
-            self._file = open(int(number) if is_descriptor else target, "w", encoding="utf-8")
-        except OSError as error:
-            raise SoundlassoError(f"cannot write events to {target!r}: {error.strerror}") from error
+            self._file = open(int(number) if is_descriptor else target, "wb", buffering=0)
+        except (OSError, OverflowError, ValueError) as error:  # such as a number too large, or a NUL byte
+            reason = getattr(error, "strerror", None) or error
+            raise SoundlassoError(f"cannot write events to {target!r}: {reason}") from error
+        self._target = target
         self._alive = True
         self._last_progress_s = -_PROGRESS_PERIOD_S
 
     def __call__(self, event: Event) -> None:
-        """Write one event; progress at most ten times a second."""
+        """Write one event; progress at most ten times a second.
+
+        Raises
+        ------
+        SoundlassoError
+            The event cannot be written; further ones are passed over.
+        """
         if not self._alive:
             return
         if event.event == "progress":
@@ -125,11 +134,17 @@ class EventLog:
             if now_s - self._last_progress_s < _PROGRESS_PERIOD_S and event.fraction != 1:
                 return
             self._last_progress_s = now_s
+        self._write((event.to_json() + "\n").encode(errors="backslashreplace"))
+
+    def _write(self, line: bytes) -> None:
         try:
-            self._file.write(event.to_json() + "\n")
-            self._file.flush()
+            while line:  # the system may take a part
+                line = line[self._file.write(line) :]
         except BrokenPipeError:
             self._alive = False
+        except OSError as error:
+            self._alive = False
+            raise SoundlassoError(f"cannot write events to {self._target!r}: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         """Return the log."""
@@ -139,7 +154,4 @@ class EventLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the file."""
-        try:
-            self._file.close()
-        except BrokenPipeError:
-            self._alive = False
+        self._file.close()

@@ -90,23 +90,34 @@ def write_manifest(path: Path, request: Mapping[str, Any], outcome: Mapping[str,
         "versions": versions | {library: version(library) for library in _LIBRARIES},
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    write_whole(path, (json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_whole(path, text.encode(errors="backslashreplace"))  # a file name may be no UTF-8; JSON escapes it
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """Read a manifest; None when there is none, or it is not one of ours."""
     try:
         manifest = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     is_ours = isinstance(manifest, dict) and manifest.get("layout") == _LAYOUT
     return manifest if is_ours and isinstance(manifest.get("files"), dict) else None
 
 
-def listed_outputs(path: Path) -> list[Path]:
-    """Return the paths of all files that a manifest says it was written beside."""
+def listed_outputs(path: Path, mix: str | None = None) -> list[Path]:
+    """Return the paths of all files that a manifest says it was written beside.
+
+    Parameters
+    ----------
+    path
+        The manifest.
+    mix
+        The file name of the mix that it has to be of; None takes any.
+    """
     manifest = read_manifest(path)
-    return [path.parent / name for name in manifest["files"]] if manifest else []
+    if manifest is None or (mix is not None and manifest.get("mix", {}).get("name") != mix):
+        return []
+    return [path.parent / name for name in manifest["files"]]
 
 
 def find_trusted(plan: "RenderPlan", request: Mapping[str, Any]) -> dict[str, Any] | None:

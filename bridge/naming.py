@@ -14,7 +14,8 @@ FIELDS = ("mix", "query", "model", "folder")
 
 _FORBIDDEN = set('<>:"/\\|?*')  # on Windows; "/" everywhere
 _BIDI_CONTROLS = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in "123456789¹²³")}
+_DEVICES = ("CON", "CONIN$", "CONOUT$", "PRN", "AUX", "NUL")
+_RESERVED = {*_DEVICES, *(f"{port}{n}" for port in ("COM", "LPT") for n in "123456789¹²³")}
 _VALUE_BYTES = 80  # of a query or mix in a name
 _NAME_BYTES = 200  # of a whole name; file systems allow 255 with the ending
 
@@ -58,6 +59,14 @@ def _cut(name: str, max_bytes: int) -> str:
     return name.encode()[:max_bytes].decode(errors="ignore")
 
 
+def printable(text: object) -> str:
+    """Show a path or another text on one line: what cannot be printed becomes an escape."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in str(text)
+    )
+
+
 def check_template(template: str) -> None:
     """Refuse a file name template that is no relative path or names an unknown field.
 
@@ -66,24 +75,38 @@ def check_template(template: str) -> None:
     SoundlassoError
         With what would be right.
     """
-    try:
-        fields = [
-            (field, spec, conversion) for _, field, spec, conversion in string.Formatter().parse(template)
-        ]
-    except ValueError as error:
-        raise SoundlassoError(f"cannot read the name template {template!r}: {error}") from error
-    for field, spec, conversion in fields:
-        if field is not None and (field not in FIELDS or spec or conversion):
-            near = difflib.get_close_matches(field, FIELDS, n=1)
-            hint = (
-                f"did you mean {{{near[0]}}}?"
-                if near
-                else f"use {', '.join(f'{{{name}}}' for name in FIELDS)}"
-            )
-            raise SoundlassoError(f"no field {{{field}}} in name template {template!r}; {hint}")
+    template_fields(template)
     parts = template.replace("\\", "/").split("/")
     if any(part.strip(" .") == "" for part in parts):
         raise SoundlassoError(f"the name template {template!r} is not a path inside the output folder")
+
+
+def template_fields(template: str) -> set[str]:
+    """Return which of `FIELDS` a template names.
+
+    Raises
+    ------
+    SoundlassoError
+        It names another field, or has braces that do not match.
+    """
+    try:
+        parsed = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise SoundlassoError(f"cannot read the name template {template!r}: {error}") from error
+    fields = set()
+    for _, field, spec, conversion in parsed:
+        if field is not None:
+            if field not in FIELDS or spec or conversion:
+                raise _no_field(field, template)
+            fields.add(field)
+    return fields
+
+
+def _no_field(field: str, template: str) -> SoundlassoError:
+    near = difflib.get_close_matches(field, FIELDS, n=1)
+    known = ", ".join(f"{{{name}}}" for name in FIELDS)
+    hint = f"did you mean {{{near[0]}}}?" if near else f"use {known}"
+    return SoundlassoError(f"no field {{{field}}} in name template {template!r}; {hint}")
 
 
 def fill_template(template: str, values: Mapping[str, str]) -> PurePosixPath:

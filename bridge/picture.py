@@ -7,6 +7,7 @@ a long file is still seen. Needs matplotlib, from ``pip install soundlasso[plot]
 
 import importlib.util
 import io
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from soundlasso.bridge.audiofile import AudioReader
 from soundlasso.bridge.audiofile_write import write_whole
+from soundlasso.bridge.naming import printable
 from soundlasso.dsp.errors import SoundlassoError
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ _BLOCK_FRAMES = 64
 _ROW_INCHES = 1.9
 _WIDTH_INCHES = 12.0
 _DPI = 110
+_TITLE_CHARACTERS = 100  # a longer title would push the rows together
 _MARKED_HZ = {
     "50 Hz": 50,
     "100": 100,
@@ -110,9 +113,16 @@ def draw_spectrograms(rows: Sequence[Row], path: Path) -> None:
     check_matplotlib()
     levels_db = [_read_levels(row) for row in rows]
     figure = _draw([row.label for row in rows], levels_db, _seconds(rows[0]), rows[0].start_s)
+    write_whole(path, _to_png(figure))
+
+
+def _to_png(figure: "Figure") -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": "soundlasso"})
-    write_whole(path, buffer.getvalue())
+    with warnings.catch_warnings():
+        # The font lacks most scripts; a box in a title is no news, the file names have the text.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": "soundlasso"})
+    return buffer.getvalue()
 
 
 def _seconds(row: Row) -> float:
@@ -238,10 +248,15 @@ def _draw(
         images.append(image)
         _mark_frequencies(axis, len(level_db))
         silent = "" if level_db.max() > top_db - _RANGE_DB else "  (silent)"
-        axis.set_title(label + silent, loc="left", fontsize=10, parse_math=False)
+        axis.set_title(_to_title(label) + silent, loc="left", fontsize=10, parse_math=False)
     _mark_time(axes[-1], seconds)
     figure.colorbar(images[0], ax=list(axes), label="dBFS", pad=0.01, aspect=12 * len(labels))
     return figure
+
+
+def _to_title(label: str) -> str:
+    text = printable(label)
+    return text if len(text) <= _TITLE_CHARACTERS else text[: _TITLE_CHARACTERS - 1] + "…"
 
 
 def _mark_frequencies(axis: "Axes", bands: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from soundlasso.bridge.audiofile import AudioReader
-from soundlasso.bridge.audiofile_write import AudioWriter, publish
+from soundlasso.bridge.audiofile_write import AudioWriter, check_space, publish
 from soundlasso.bridge.events import Cancel, Event, OnEvent, Pace, Stage
 from soundlasso.bridge.manifest import describe_request, find_trusted, hash_file, write_manifest
 from soundlasso.bridge.naming import DEFAULT_TEMPLATE
@@ -56,7 +56,8 @@ def render(
 ) -> RenderResult:
     """Separate an audio file into files, at its own rate, channels and length.
 
-    All paths are checked before anything is computed, and each file appears whole or not at all.
+    All paths are checked before anything is computed. Each file appears whole or not at all, and if anything
+    fails on the way, no new file stays.
 
     Parameters
     ----------
@@ -174,13 +175,19 @@ class _Run:
         if trusted is not None:
             self._progress(Event("skipped", self._mix))
             return RenderResult.from_manifest(trusted, self._plan.manifest, self._plan.mix.path)
+        check_space((path, self._plan.output) for path in self._plan.audio_files)
         started_s = time.monotonic()
         with contextlib.ExitStack() as unfinished:
             tracks, latency_samples = self._separate(model, unfinished)
             self._publish(tracks)
-        seconds = self._plan.frames / self._plan.mix.sample_rate
-        result = self._result(model, tracks, latency_samples, (time.monotonic() - started_s) / seconds)
-        self._finish(request, result)
+            seconds = self._plan.frames / self._plan.mix.sample_rate
+            result = self._result(model, tracks, latency_samples, (time.monotonic() - started_s) / seconds)
+            self._draw(unfinished)
+            self._record(request, result)
+            unfinished.pop_all()  # from here on the files stay
+        for message in result.warnings:
+            self._progress(Event("warning", self._mix, message=message))
+        self._progress(Event("done", self._mix))
         return result
 
     def _load_model(self) -> "Separator":
@@ -192,15 +199,10 @@ class _Run:
     def _separate(self, model: "Separator", unfinished: contextlib.ExitStack) -> tuple[Tracks, int]:
         plan = self._plan
         stream = self._open_stream(model)
-        reader = unfinished.enter_context(
-            AudioReader(plan.mix.path, start_s=self._settings.start_s, length_s=self._settings.length_s)
-        )
-        if (reader.info, reader.frames) != (plan.mix, plan.frames):
-            raise AudioFileError(f"{self._mix!r} changed since it was planned; try again when it is finished")
-        tracks = self._open_tracks(unfinished)
         pace = Pace(plan.frames / plan.mix.sample_rate)
         done = 0
-        with self._stage("separate"):
+        with self._open_mix() as reader, self._stage("separate"):
+            tracks = self._open_tracks(unfinished)
             for mix, stems in aligned(stream, reader.blocks(_BLOCK_SAMPLES)):
                 self._check_cancelled()
                 tracks.take(mix, stems, stream.presence)
@@ -208,6 +210,14 @@ class _Run:
                 if done:
                     self._progress(pace.event(self._mix, done / plan.frames))
         return tracks, stream.latency_samples
+
+    def _open_mix(self) -> AudioReader:
+        plan, settings = self._plan, self._settings
+        reader = AudioReader(plan.mix.path, start_s=settings.start_s, length_s=settings.length_s)
+        if (reader.info, reader.frames) != (plan.mix, plan.frames):
+            reader.close()
+            raise AudioFileError(f"{self._mix!r} changed since it was planned; try again when it is finished")
+        return reader
 
     def _open_stream(self, model: "Separator") -> "SeparationStream":
         from soundlasso.models.stream import SeparationStream
@@ -230,7 +240,7 @@ class _Run:
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 writer = AudioWriter(path, self._plan.output, overwrite=self._settings.existing != "refuse")
-                unfinished.callback(writer.discard)
+                unfinished.callback(writer.withdraw)
             return Track(query, writer, self._plan.output)
 
         try:
@@ -256,34 +266,36 @@ class _Run:
     ) -> RenderResult:
         stems, rest = tracks.results()
         return RenderResult(
-            self._plan.mix.path,
-            model.name,
-            self._plan.mix.sample_rate,
-            self._plan.mix.channels,
-            self._plan.frames / self._plan.mix.sample_rate,
-            realtime_factor,
-            latency_samples,
-            stems,
-            rest,
-            tracks.null_db,
-            self._plan.manifest,
+            mix=self._plan.mix.path,
+            model=model.name,
+            sample_rate=self._plan.mix.sample_rate,
+            channels=self._plan.mix.channels,
+            seconds=self._plan.frames / self._plan.mix.sample_rate,
+            realtime_factor=realtime_factor,
+            latency_samples=latency_samples,
+            stems=stems,
+            rest=rest,
+            null_db=tracks.null_db,
+            manifest=self._plan.manifest,
         )
 
-    def _finish(self, request: dict[str, Any], result: RenderResult) -> None:
-        """Draw the picture, write the record, and say so."""
-        if self._plan.picture is not None:
-            from soundlasso.bridge.picture import draw_render
+    def _draw(self, unfinished: contextlib.ExitStack) -> None:
+        if self._plan.picture is None:
+            return
+        from soundlasso.bridge.picture import draw_render
 
-            with self._stage("picture"):
-                draw_render(self._plan)
+        if not self._plan.picture.exists():
+            unfinished.callback(self._plan.picture.unlink, missing_ok=True)
+        with self._stage("picture"):
+            draw_render(self._plan)
+
+    def _record(self, request: dict[str, Any], result: RenderResult) -> None:
+        """Write the manifest, last of all."""
         folder = self._plan.manifest.parent
         files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in self._plan.files[:-1]}
         write_manifest(
             self._plan.manifest, request, {**result.to_record(), "files": files, "timings": self._timings}
         )
-        for message in result.warnings:
-            self._progress(Event("warning", self._mix, message=message))
-        self._progress(Event("done", self._mix))
 
     def _check_cancelled(self) -> None:
         if self._cancel is not None and self._cancel.is_set():

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from soundlasso.bridge.events import Event
+from soundlasso.bridge.naming import printable
 
 _LINE_PERIOD_S = 10.0
 _STAGES = {
@@ -31,6 +32,10 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}" if minutes >= 60 else f"{minutes}:{seconds:02}"
 
 
+def _label(event: Event) -> str:
+    return printable(Path(event.mix).name)
+
+
 class Lines:
     """One line when a stage of a mix begins, and one every ten seconds.
 
@@ -48,7 +53,7 @@ class Lines:
         """Show an event, if it is time to."""
         text = self._text(event)
         if text:
-            print(f"{Path(event.mix).name}: {text}", file=self._stream, flush=True)
+            print(f"{_label(event)}: {text}", file=self._stream, flush=True)
             self._last_s = time.monotonic()
 
     def _text(self, event: Event) -> str:
@@ -97,7 +102,7 @@ class Bars:
             if self._task is not None:
                 self._progress.remove_task(self._task)
             self._mix = event.mix
-            self._task = self._progress.add_task(Path(event.mix).name, total=1.0, pace="")
+            self._task = self._progress.add_task(_label(event), total=1.0, pace="")
         if event.event == "stage" and event.stage is not None:
             self._progress.update(self._task, pace=_STAGES[event.stage])
         elif event.event == "progress":

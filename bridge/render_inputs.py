@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,8 +21,8 @@ class Input(NamedTuple):
 def find_inputs(arguments: Sequence[str], out: Path) -> list[Input]:
     """Find all mixes, each once, in a lasting order.
 
-    A folder is searched all the way down for audio files; its own folders are kept under ``out``. Hidden
-    files and what an earlier render wrote are passed over.
+    A folder is searched all the way down for audio files; its own folders are kept under ``out``. Folders
+    and patterns pass over what is hidden, and what an earlier render wrote.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def find_inputs(arguments: Sequence[str], out: Path) -> list[Input]:
     Raises
     ------
     SoundlassoError
-        A folder or pattern holds no audio file.
+        A folder or pattern holds no audio file, or a folder cannot be searched.
     """
     found: dict[str, Input] = {}
     for argument in arguments:
@@ -50,28 +50,44 @@ def find_inputs(arguments: Sequence[str], out: Path) -> list[Input]:
 
 def _find(argument: str, out: Path) -> list[Input]:
     path = Path(argument)
-    if path.is_dir():
+    if os.path.isdir(path):
         mixes = [Input(file, out / file.parent.relative_to(path)) for file in _search(path)]
-    elif path.exists() or not glob.has_magic(argument):
+    elif os.path.lexists(path) or not glob.has_magic(argument):
         return [Input(path, out)]
     else:
-        matches = sorted(Path(match) for match in glob.glob(argument, recursive=True))
-        mixes = [Input(match, out) for match in matches if match.is_file() and _is_audio(match)]
+        mixes = [Input(match, out) for match in _match(argument)]
     if not mixes:
         raise SoundlassoError(f"no audio file in {argument!r}; named endings are {', '.join(EXTENSIONS)}")
     return mixes
 
 
 def _search(folder: Path) -> list[Path]:
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    written = {
-        os.path.realpath(output)
-        for path in files
-        if path.name.endswith(MANIFEST_ENDING)
-        for output in listed_outputs(path)
-    }
-    return [path for path in files if _is_audio(path) and os.path.realpath(path) not in written]
+    """Find the mixes in a folder and in those inside it; links to folders are not followed."""
+    files: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(parent, name) for name in names]
+    manifests = [path for path in files if path.name.endswith(MANIFEST_ENDING)]
+    return _mixes_among(files, manifests)
+
+
+def _match(pattern: str) -> list[Path]:
+    """Find the mixes that match a pattern; records of earlier renders lie beside them or further up."""
+    files = [Path(match) for match in glob.glob(pattern, recursive=True)]
+    folders = {parent for path in files for parent in path.parents}
+    manifests = [path for folder in folders for path in folder.glob(f"*{MANIFEST_ENDING}")]
+    return _mixes_among(files, manifests)
+
+
+def _mixes_among(files: Iterable[Path], manifests: Iterable[Path]) -> list[Path]:
+    written = {os.path.realpath(output) for manifest in manifests for output in listed_outputs(manifest)}
+    mixes = (path for path in files if _is_audio(path) and os.path.realpath(path) not in written)
+    return sorted(path for path in mixes if os.path.isfile(path))
 
 
 def _is_audio(path: Path) -> bool:
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise SoundlassoError(f"cannot search the folder {str(error.filename)!r}: {error.strerror}") from error

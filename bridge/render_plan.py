@@ -3,13 +3,14 @@
 import dataclasses
 import math
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 from soundlasso.bridge.audiofile import AudioInfo, inspect_audio, region_frames
-from soundlasso.bridge.audiofile_format import FORMATS, SUBTYPES, OutputFormat, choose_format
-from soundlasso.bridge.audiofile_write import check_space
+from soundlasso.bridge.audiofile_format import OutputFormat, check_format, choose_format
+from soundlasso.bridge.audiofile_write import check_space, existing_folder
 from soundlasso.bridge.manifest import MANIFEST_ENDING, listed_outputs
 from soundlasso.bridge.naming import (
     DEFAULT_TEMPLATE,
@@ -18,9 +19,10 @@ from soundlasso.bridge.naming import (
     fill_template,
     make_distinct,
     safe_name,
+    template_fields,
 )
 from soundlasso.bridge.picture import check_matplotlib
-from soundlasso.dsp.errors import QueryError, SoundlassoError
+from soundlasso.dsp.errors import AudioFileError, QueryError, SoundlassoError
 
 Existing = Literal["refuse", "overwrite", "skip"]
 REST = "rest"
@@ -49,9 +51,7 @@ class RenderSettings:
     def __post_init__(self) -> None:
         """Check all that can be checked without a mix."""
         check_template(self.name)
-        _check_choice("format", self.format, FORMATS)
-        if self.subtype is not None:
-            _check_choice("subtype", self.subtype, SUBTYPES)
+        check_format(self.format, self.subtype)
         _check_choice("stereo", self.stereo, ("linked", "independent"))
         _check_choice("existing", self.existing, ("refuse", "overwrite", "skip"))
         if not (math.isfinite(self.start_s) and self.start_s >= 0):
@@ -134,26 +134,55 @@ def plan_render(
         A query is no query, or is given twice.
     """
     info = inspect_audio(mix)
-    queries = check_queries(queries)
-    if not queries:
-        raise QueryError("no query; name at least one sound")
-    settings = dataclasses.replace(settings, avoid=check_queries(settings.avoid))
+    queries, avoid = check_sounds(queries, settings.avoid)
+    settings = dataclasses.replace(settings, avoid=avoid)
     start, frames = region_frames(info, settings.start_s, settings.length_s)
-    output = choose_format(info, frames, format=settings.format, subtype=settings.subtype)
-    rest, *stems = _name_files(info.path, queries, Path(out), settings)
-    base = safe_name(info.path.stem)
     return RenderPlan(
-        info,
-        queries,
-        settings,
-        start,
-        frames,
-        output,
+        mix=info,
+        queries=queries,
+        settings=settings,
+        start=start,
+        frames=frames,
+        output=choose_format(info, frames, format=settings.format, subtype=settings.subtype),
+        **_place_files(info.path, queries, Path(out), settings),
+    )
+
+
+class _Places(TypedDict):
+    """Where each file of a plan goes; the fields of `RenderPlan`."""
+
+    stems: tuple[Path | None, ...]
+    rest: Path | None
+    manifest: Path
+    picture: Path | None
+
+
+def _place_files(mix: Path, queries: Sequence[str], out: Path, settings: RenderSettings) -> _Places:
+    rest, *stems = _name_audio(mix, queries, out, settings)
+    base = safe_name(mix.stem)
+    return _Places(
         stems=(None,) * len(queries) if settings.remove else tuple(stems),
         rest=rest if settings.rest else None,
-        manifest=Path(out) / f"{base}{MANIFEST_ENDING}",
-        picture=Path(out) / f"{base}.soundlasso.png" if settings.plot else None,
+        manifest=out / f"{base}{MANIFEST_ENDING}",
+        picture=out / f"{base}.soundlasso.png" if settings.plot else None,
     )
+
+
+def check_sounds(queries: Sequence[str], avoid: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Trim the sounds that are asked for and those to avoid.
+
+    Raises
+    ------
+    QueryError
+        None is asked for, one is given twice, or one is on both sides: its stem would be silent.
+    """
+    queries, avoid = check_queries(queries), check_queries(avoid)
+    if not queries:
+        raise QueryError("no query; name at least one sound")
+    both = [query for query in queries if query in avoid]
+    if both:
+        raise QueryError(f"{both[0]!r} is both asked for and to be avoided; choose one")
+    return queries, avoid
 
 
 def check_queries(queries: Sequence[str]) -> tuple[str, ...]:
@@ -173,9 +202,9 @@ def check_queries(queries: Sequence[str]) -> tuple[str, ...]:
     return checked
 
 
-def _name_files(mix: Path, queries: Sequence[str], out: Path, settings: RenderSettings) -> list[Path]:
+def _name_audio(mix: Path, queries: Sequence[str], out: Path, settings: RenderSettings) -> list[Path]:
     """Name the rest, then each stem; the rest comes first to keep its name when a query is "rest"."""
-    if "{query}" not in settings.name and len(queries) + settings.rest > 1:
+    if "query" not in template_fields(settings.name) and len(queries) + settings.rest > 1:
         raise SoundlassoError(f"the name template {settings.name!r} gives all stems one name; add {{query}}")
     common = {"mix": mix.stem, "model": Path(settings.model).stem, "folder": mix.absolute().parent.name}
     names = [fill_template(settings.name, {**common, "query": query}) for query in (REST, *queries)]
@@ -195,8 +224,8 @@ def check_plans(plans: Sequence[RenderPlan], inputs: Iterable[str | os.PathLike[
     Raises
     ------
     SoundlassoError
-        Two files would have one name, an input would be replaced, a file is there already, or matplotlib is
-        missing.
+        Two files would have one name, an input would be replaced, a file is there already or cannot be made
+        there, or matplotlib is missing.
     """
     if any(plan.picture for plan in plans):
         check_matplotlib()
@@ -206,18 +235,21 @@ def check_plans(plans: Sequence[RenderPlan], inputs: Iterable[str | os.PathLike[
         for path in plan.files:
             if os.path.realpath(path) in kept:
                 raise SoundlassoError(f"{str(path)!r} is an input; choose another folder or name")
-        _check_existing(plan)
+        check_existing(plan)
 
 
 def check_plan_space(plans: Iterable[RenderPlan]) -> None:
     """Check that the files of all plans fit on their disks.
+
+    A mix that may be skipped is left out: it is checked again when it turns out that it is not.
 
     Raises
     ------
     AudioFileError
         They do not.
     """
-    check_space((path, plan.output) for plan in plans for path in plan.audio_files)
+    sure = [plan for plan in plans if plan.settings.existing != "skip" or not plan.manifest.exists()]
+    check_space((path, plan.output) for plan in sure for path in plan.audio_files)
 
 
 def _check_collisions(plans: Sequence[RenderPlan]) -> None:
@@ -232,18 +264,39 @@ def _check_collisions(plans: Sequence[RenderPlan]) -> None:
                 )
 
 
-def _check_existing(plan: RenderPlan) -> None:
-    there = [path for path in plan.files if path.exists()]
-    folders = [path for path in there if path.is_dir()]
-    if folders:
-        raise SoundlassoError(f"{str(folders[0])!r} is a folder; a file is to go there")
+def check_existing(plan: RenderPlan) -> None:
+    """Check that every file of a plan can be made, and that none is there that has to stay.
+
+    Raises
+    ------
+    AudioFileError
+        With the file. When what was rendered before is to be skipped, that is what an earlier render of a mix
+        of this name did not write.
+    """
+    there = [path for path in plan.files if _is_there(path)]
     if plan.settings.existing == "overwrite":
         return
     if plan.settings.existing == "skip":
-        ours = {plan.manifest, *listed_outputs(plan.manifest)}
-        there = [path for path in there if path not in ours]
+        ours = listed_outputs(plan.manifest, mix=plan.mix.path.name)
+        there = [path for path in there if path not in (*ours, plan.manifest if ours else None)]
     if there:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-        raise SoundlassoError(
+        raise AudioFileError(
             f"{str(there[0])!r}{more} exists already; overwrite it, or skip what was rendered before"
         )
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether a file is there, refusing a place where none can be made."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        folder = existing_folder(path)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise AudioFileError(f"no file may be made in {str(folder)!r}: permission denied") from None
+        return False
+    except OSError as error:  # a file where a folder has to be, a name too long
+        raise AudioFileError(f"cannot make {str(path)!r}: {error.strerror}") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise AudioFileError(f"{str(path)!r} is a folder; a file is to go there")
+    return True

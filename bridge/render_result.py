@@ -92,7 +92,7 @@ class RenderResult:
         The mix without the stems, if it was wanted.
     null_db
         The largest difference between the mix and the sum of stems and rest as written, in dBFS; minus
-        infinity when there is none, None without a rest.
+        infinity when there is none, None without a rest and where the format is lossy.
     manifest
         The record beside the stems.
     skipped
@@ -164,7 +164,7 @@ class RenderResult:
             latency_samples=manifest["latency_samples"],
             stems=tuple(StemResult.from_record(stem, folder) for stem in manifest["stems"]),
             rest=None if rest is None else StemResult.from_record(rest, folder),
-            null_db=manifest["null_db"],
+            null_db=_unrounded_silence(manifest["null_db"]),
             manifest=path,
             skipped=True,
         )
@@ -173,6 +173,11 @@ class RenderResult:
 def finite_db(level_db: float) -> float:
     """Round a level for JSON, and hold it at -200 dB, which stands for silence."""
     return round(max(level_db, _SILENCE_DB), 2)
+
+
+def _unrounded_silence(level: float | None) -> float | None:
+    """Undo what `finite_db` makes of minus infinity."""
+    return -math.inf if level == _SILENCE_DB else level
 
 
 def _infinite(level: float | None) -> float:

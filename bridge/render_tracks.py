@@ -34,6 +34,7 @@ class Track:
     def __init__(self, query: str | None, writer: AudioWriter | None, output: OutputFormat) -> None:
         self.query = query
         self.writer = writer
+        self.is_exact = output.is_exact
         self._meter = LoudnessMeter(output.sample_rate, output.channels)
         self._peak = 0.0
 
@@ -103,8 +104,8 @@ class Tracks:
 
     @property
     def null_db(self) -> float | None:
-        """The largest error of the sum so far, in dBFS; None without a rest."""
-        return None if self.rest is None else level_db(self._worst)
+        """The largest error of the sum so far, in dBFS; None without a rest, and where files are lossy."""
+        return level_db(self._worst) if self.rest is not None and self.rest.is_exact else None
 
     def results(self) -> tuple[tuple[StemResult, ...], StemResult | None]:
         """Describe the stems and the rest."""

@@ -19,6 +19,7 @@ _ABSOLUTE_GATE_LUFS = -70.0
 _RELATIVE_GATE_LU = -10.0
 _OFFSET_LU = -0.691
 _SURROUND_WEIGHT = 1.41
+_SHELF_HZ = 1681.974450955533
 _SILENT_STATE = 1e-30  # below this a filter rings on in denormal numbers, a hundred times slower
 _WEIGHTS = {
     4: (1.0, 1.0, _SURROUND_WEIGHT, _SURROUND_WEIGHT),
@@ -44,8 +45,8 @@ def k_weighting(sample_rate: float) -> npt.NDArray[np.float64]:
 
 
 def _head_shelf(sample_rate: float) -> list[float]:
-    gain_db, q, frequency_hz = 3.999843853973347, 0.7071752369554196, 1681.974450955533
-    k = math.tan(math.pi * frequency_hz / sample_rate)
+    gain_db, q = 3.999843853973347, 0.7071752369554196
+    k = math.tan(math.pi * _SHELF_HZ / sample_rate)
     high = 10 ** (gain_db / 20)
     band = high**0.4996667741545416
     a0 = 1 + k / q + k * k
@@ -84,6 +85,7 @@ class LoudnessMeter:
 
     def __init__(self, sample_rate: float, channels: int) -> None:
         self._sample_rate = sample_rate
+        self._is_defined = sample_rate > 2 * _SHELF_HZ  # below that the shelf is no stable filter
         self._filters = k_weighting(sample_rate)
         self._weights = channel_weights(channels)
         self.reset()
@@ -112,7 +114,7 @@ class LoudnessMeter:
             raise AudioError(
                 f"cannot measure a block of shape {block.shape!r}; expected {len(self._weights)} channels"
             )
-        if block.shape[1] == 0:
+        if block.shape[1] == 0 or not self._is_defined:
             return
         filtered, self._state = signal.sosfilt(self._filters, block, axis=1, zi=self._state)
         self._state[np.abs(self._state) < _SILENT_STATE] = 0.0
@@ -129,7 +131,7 @@ class LoudnessMeter:
 
     @property
     def integrated_lufs(self) -> float:
-        """The gated loudness so far; minus infinity for silence and for less than 400 ms."""
+        """The gated loudness so far; minus infinity for silence, below 400 ms and below 3.4 kHz."""
         energies = np.array(self._energies)
         if len(energies) < _SUBBLOCKS:
             return -math.inf

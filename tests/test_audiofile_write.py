@@ -204,7 +204,7 @@ def test_vorbis_that_would_crash_is_refused(tmp_path: Path, rate: int, allowed: 
     ("format", "subtype", "channels", "reason"),
     [
         ("flac", None, 9, "flac holds 8 channels at most"),
-        ("flac", "FLOAT", 2, "flac does not hold FLOAT"),
+        ("flac", "FLOAT", 2, "flac does not hold 'FLOAT'"),
         ("mp4", None, 2, "no output format 'mp4'"),
         ("wav", "PCM_12", 2, "no sample format 'PCM_12'"),
     ],

@@ -85,7 +85,7 @@ def test_no_words_give_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["render", "song.wav", "-q", "drums", "--start", "soon"], "invalid value for '--start'"),
         (["render", "song.wav", "-q", "drums", "--stereo", "mono"], "'mono' is not one of"),
         (["render", "song.wav", "-q", "drums", "--loud"], "no such option: --loud"),
-        (["render", "song.wav", "-q", "drums", "--format", "mp3"], "no format 'mp3'"),
+        (["render", "song.wav", "-q", "drums", "--format", "mp3"], "no output format 'mp3'"),
         (["render", "song.wav", "-q", "drums", "--name", "{x}/{query}"], "no field {x}"),
         (["render", "song.wav", "-q", ""], "the query '' is empty"),
         (["render", "song.wav", "-q", "a", "-q", "a"], "given twice"),

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,13 +15,14 @@ import typer
 
 from soundlasso.bridge.audiofile_format import FORMATS, SUBTYPES
 from soundlasso.bridge.events import Event, EventLog, OnEvent
-from soundlasso.bridge.naming import DEFAULT_TEMPLATE, FIELDS
+from soundlasso.bridge.naming import DEFAULT_TEMPLATE, FIELDS, printable
 from soundlasso.bridge.render_display import Bars, Lines
 from soundlasso.bridge.render_inputs import Input, find_inputs
 from soundlasso.bridge.render_plan import (
     Existing,
     RenderPlan,
     RenderSettings,
+    check_existing,
     check_plan_space,
     check_plans,
     plan_render,
@@ -109,33 +111,29 @@ def render(
     signal.signal(signal.SIGTERM, _end)
     try:
         settings = RenderSettings(
-            model,
-            rest,
-            remove,
-            start,
-            length,
-            format,
-            subtype,
-            name,
-            stereo.value,
-            consistent,
-            tuple(avoid or ()),
-            gate,
-            plot,
-            _existing(overwrite, skip_existing),
-            device,
+            model=model,
+            rest=rest,
+            remove=remove,
+            start_s=start,
+            length_s=length,
+            format=format,
+            subtype=subtype,
+            name=name,
+            stereo=stereo.value,
+            consistent=consistent,
+            avoid=tuple(avoid or ()),
+            gate=gate,
+            plot=plot,
+            existing=_existing(overwrite, skip_existing),
+            device=device,
         )
         inputs = find_inputs(mixes, out)
-        log = EventLog(events) if events is not None else None
+        log = _open_log(events, inputs)
     except SoundlassoError as error:
         raise _usage(error) from error
+    batch = _Batch(inputs, as_json, log)
     with log or contextlib.nullcontext():
-        batch = _Batch(as_json, log)
-        plans = batch.plan(inputs, queries, settings)
-        if dry_run:
-            _print_plans(plans, as_json)
-        elif plans:
-            batch.render(plans)
+        batch.run(queries, settings, dry_run)
     if batch.failed:
         raise typer.Exit(FAILURE)
 
@@ -146,13 +144,26 @@ def _existing(overwrite: bool, skip_existing: bool) -> Existing:
     return "overwrite" if overwrite else "skip" if skip_existing else "refuse"
 
 
+def _open_log(target: str | None, inputs: Sequence[Input]) -> EventLog | None:
+    if target is None:
+        return None
+    if os.path.realpath(target) in {os.path.realpath(mix.path) for mix in inputs}:
+        raise SoundlassoError(f"{target!r} is an input; write the events to another file")
+    return EventLog(target)
+
+
 def _end(number: int, frame: FrameType | None) -> None:
     """Leave as Ctrl-C does, so that no partial file stays."""
     raise SystemExit(_TERMINATED)
 
 
 def _complain(text: object) -> None:
-    typer.echo(f"soundlasso: {text}", err=True)
+    typer.echo(f"soundlasso: {printable(text)}", err=True)
+
+
+def _print_json(fields: dict[str, Any]) -> None:
+    """Print an object on one line; bytes of a path that are no UTF-8 become escapes."""
+    typer.echo(json.dumps(fields, ensure_ascii=False).encode(errors="backslashreplace").decode())
 
 
 def _usage(error: SoundlassoError) -> typer.Exit:
@@ -163,31 +174,43 @@ def _usage(error: SoundlassoError) -> typer.Exit:
 class _Batch:
     """Several mixes in one go, of which a bad one does not stop the others."""
 
-    def __init__(self, as_json: bool, log: EventLog | None) -> None:
+    def __init__(self, inputs: Sequence[Input], as_json: bool, log: EventLog | None) -> None:
         self.failed = False
+        self._inputs = inputs
         self._as_json = as_json
         self._log = log
 
-    def plan(
-        self, inputs: Sequence[Input], queries: Sequence[str], settings: RenderSettings
-    ) -> list[RenderPlan]:
-        """Plan and check all mixes before anything is computed."""
-        plans = []
+    def run(self, queries: Sequence[str], settings: RenderSettings, dry_run: bool) -> None:
+        """Check all, then render all, or only say what would come of it."""
         try:
-            for mix in inputs:
-                try:
-                    plans.append(plan_render(mix.path, queries, mix.out, settings))
-                except AudioFileError as error:
-                    self._fail(mix.path, error)
-            check_plans(plans, [mix.path for mix in inputs])
+            plans = self._plan(queries, settings)
         except SoundlassoError as error:
-            raise _usage(error) from error
-        check_plan_space(plans)
+            raise self._stop(error, USAGE) from error
+        try:
+            check_plan_space(plans)
+            if plans:
+                self._load(settings)
+        except SoundlassoError as error:
+            raise self._stop(error, USAGE if isinstance(error, UnknownModelError) else FAILURE) from error
+        if dry_run:
+            _print_plans(plans, self._as_json)
+        else:
+            self._render(plans)
+
+    def _plan(self, queries: Sequence[str], settings: RenderSettings) -> list[RenderPlan]:
+        plans = []
+        for mix in self._inputs:
+            try:
+                plan = plan_render(mix.path, queries, mix.out, settings)
+                if settings.existing == "skip":  # of a batch that is taken up again, one mix alone fails
+                    check_existing(plan)
+                plans.append(plan)
+            except AudioFileError as error:
+                self._fail(mix.path, error)
+        check_plans(plans, [mix.path for mix in self._inputs])
         return plans
 
-    def render(self, plans: Sequence[RenderPlan]) -> None:
-        """Render all that was planned."""
-        self._load(plans[0].settings)
+    def _render(self, plans: Sequence[RenderPlan]) -> None:
         for plan in plans:
             try:
                 result = self._render_one(plan)
@@ -201,10 +224,7 @@ class _Batch:
     def _load(self, settings: RenderSettings) -> None:
         from soundlasso.models.separator import load_model
 
-        try:
-            load_model(settings.model, settings.device).settle_threads()
-        except UnknownModelError as error:
-            raise _usage(error) from error
+        load_model(settings.model, settings.device).settle_threads()
 
     def _render_one(self, plan: RenderPlan) -> RenderResult:
         from soundlasso.bridge.render import run_plan
@@ -215,6 +235,16 @@ class _Batch:
     def _fail(self, mix: Path, error: Exception) -> None:
         self.failed = True
         _complain(error)
+        self._tell(mix, error)
+
+    def _stop(self, error: SoundlassoError, code: int) -> typer.Exit:
+        """Say why no mix can be rendered, and how to exit."""
+        _complain(error)
+        for mix in self._inputs:
+            self._tell(mix.path, error)
+        return typer.Exit(code)
+
+    def _tell(self, mix: Path, error: Exception) -> None:
         if self._log is not None:
             self._log(Event("error", str(mix), message=str(error)))
 
@@ -231,9 +261,9 @@ def _both(display: OnEvent, log: OnEvent | None) -> OnEvent:
 def _print_plans(plans: Sequence[RenderPlan], as_json: bool) -> None:
     for plan in plans:
         if as_json:
-            typer.echo(json.dumps(_plan_to_dict(plan), ensure_ascii=False))
+            _print_json(_plan_to_dict(plan))
         else:
-            typer.echo("\n".join(str(path) for path in plan.files))
+            typer.echo("\n".join(printable(path) for path in plan.files))
 
 
 def _plan_to_dict(plan: RenderPlan) -> dict[str, Any]:
@@ -247,15 +277,15 @@ def _plan_to_dict(plan: RenderPlan) -> dict[str, Any]:
 
 def _print_result(result: RenderResult, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(result.to_dict(), ensure_ascii=False))
+        _print_json(result.to_dict())
         return
     done = "was there" if result.skipped else f"took {result.realtime_factor:.3f} of real time"
-    typer.echo(f"{result.mix} ({result.seconds:.1f} s) {done}")
+    typer.echo(f"{printable(result.mix)} ({result.seconds:.1f} s) {done}")
     for stem in [*result.stems, *([result.rest] if result.rest else [])]:
         typer.echo(f"  {_describe(stem)}")
 
 
 def _describe(stem: StemResult) -> str:
-    where = f"{stem.query!r}, removed" if stem.path is None else str(stem.path)
+    where = f"{stem.query!r}, removed" if stem.path is None else printable(stem.path)
     level = "silent" if stem.peak_db < -200 else f"peak {stem.peak_db:.1f} dBFS"
     return f"{where}: {level}" if stem.presence is None else f"{where}: {level}, presence {stem.presence:.0%}"
