@@ -9,6 +9,7 @@
 * `Separate`, `Stems`: separation as an effect
 * `Board`, `Mix`: pedalboard chains that take such effects
 * `HostedPlugin`: a third-party plugin in a process of its own
+* `load_preset`: a whole job by name, as a board or for files
 
 Everything else is a module: `soundlasso.bridge` (files, effects, live, OSC), `soundlasso.models`,
 `soundlasso.dsp`.  Importing soundlasso loads no torch; the first use of a name does.
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from soundlasso.bridge.board import Board
     from soundlasso.bridge.hosted import HostedPlugin
     from soundlasso.bridge.mix import Mix
+    from soundlasso.bridge.presets.library import load_preset
     from soundlasso.bridge.separate import Separate
     from soundlasso.bridge.stems import Stems
     from soundlasso.models.offline import separate
@@ -37,6 +39,7 @@ __all__ = [
     "Separator",
     "Stems",
     "load_model",
+    "load_preset",
     "separate",
 ]
 
@@ -49,6 +52,7 @@ _HOMES = {
     "Separator": "soundlasso.models.separator",
     "Stems": "soundlasso.bridge.stems",
     "load_model": "soundlasso.models.separator",
+    "load_preset": "soundlasso.bridge.presets.library",
     "separate": "soundlasso.models.offline",
 }
 

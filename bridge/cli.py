@@ -28,6 +28,7 @@ _COMMANDS = (
     _Command("live", "live", "Separate what comes in while it plays."),
     _Command("serve", "serve", "Let a DAW or controller do both over OSC."),
     _Command("daw", "app", "Write the files for REAPER, Ardour, Bitwig and others."),
+    _Command("presets", "app", "List, show, check and make presets."),
     _Command("models", "app", "List, get, import and check models."),
     _Command("plugins", "app", "Find third-party plugins and what they can do."),
 )

@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath
 from soundlasso.dsp.errors import SoundlassoError
 
 DEFAULT_TEMPLATE = "{mix} - {query}"
-FIELDS = ("mix", "query", "model", "folder")
-"""What a template may name: the mix's file name, the query, the model, and the mix's folder."""
+FIELDS = ("mix", "query", "stem", "preset", "model", "folder")
+"""What a template may name: the mix's file name, the query, the stem's name in a preset (else the query), the
+preset's name, the model, and the mix's folder."""
 
 _FORBIDDEN = set('<>:"/\\|?*')  # on Windows; "/" everywhere
 _BIDI_CONTROLS = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

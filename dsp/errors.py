@@ -6,6 +6,8 @@
     + AudioFileError: a file that cannot be read or written whole
   x ModelError (RuntimeError): weights that are missing, damaged or for another network
     + UnknownModelError (LookupError): a name that is not in the catalogue
+  x PresetError (ValueError): a preset that cannot be read, or says what cannot be
+    + UnknownPresetError (LookupError): a name that no preset has
   x Cancelled: the caller asked to stop
 """
 
@@ -32,6 +34,14 @@ class ModelError(SoundlassoError, RuntimeError):
 
 class UnknownModelError(ModelError, LookupError):
     """A model name that is not in the catalogue."""
+
+
+class PresetError(SoundlassoError, ValueError):
+    """A preset that cannot be read, or that says what cannot be; the text lists every mistake."""
+
+
+class UnknownPresetError(PresetError, LookupError):
+    """A name that no preset has."""
 
 
 class Cancelled(SoundlassoError):
