@@ -124,7 +124,7 @@ def parameters(name: str) -> dict[str, Any]:
     """
     cls = effects()[name]
     signature = str(cls.__init__.__doc__).split("\n")[0].partition(",")[2]
-    names = re.findall(r"(\w+): ", signature)
+    names = re.findall(r"(?:^|, )\s*(\w+): ", signature)
     plain = None if _FILE in names else cls()
     return {key: _usual(getattr(plain, key, None)) for key in names}
 

@@ -180,7 +180,7 @@ class Preset:
         problems += [
             Problem(("stem", stem.name, "query"), f"has {query!r}, which is asked for twice")
             for stem in self.stems
-            for query in stem.queries
+            for query in dict.fromkeys(stem.queries)
             if queries.count(query) > 1
         ]
         return problems

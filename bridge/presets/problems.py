@@ -1,6 +1,7 @@
 """What is wrong with a preset: all of it in one error, each with its place."""
 
 import difflib
+import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -62,18 +63,21 @@ def tell(source: str, text: str, problems: Sequence[Problem], given: Mapping[Key
     given
         Settings that came from elsewhere, and from where.
     """
-    lines = [f"{_place(text, problem.keys, given)}{problem}" for problem in problems]
+    told = sorted((_place(text, problem.keys, given), str(problem)) for problem in problems)
+    lines = [f"{where}{words}" for (_, where), words in told]
     if len(lines) == 1:
         return PresetError(f"{source}, {lines[0]}")
     return PresetError(f"{source} has {len(lines)} mistakes:\n" + "\n".join(f"  {line}" for line in lines))
 
 
-def _place(text: str, keys: Keys, given: Mapping[Keys, str]) -> str:
+def _place(text: str, keys: Keys, given: Mapping[Keys, str]) -> tuple[float, str]:
+    """Return the place to sort by, and the words for it."""
     for path, origin in given.items():
-        if keys[: len(path)] == path:
-            return f"{origin}: "
+        begun_there = path[:-1] == keys[:-1] and not _has(tomllib.loads(text), keys[:-1])
+        if keys[: len(path)] == path or begun_there:
+            return math.inf, f"{origin}: "
     number = find_line(text, keys)
-    return "" if number is None else f"line {number}: "
+    return (math.inf, "") if number is None else (number, f"line {number}: ")
 
 
 def find_line(text: str, keys: Keys) -> int | None:
