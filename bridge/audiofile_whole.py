@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 
 from soundlasso.dsp.errors import AudioFileError
 
-_RIFF_CHUNK = struct.Struct("<4sI")
+RIFF_CHUNK = struct.Struct("<4sI")
 _AIFF_CHUNK = struct.Struct(">4sI")
 _W64_CHUNK = struct.Struct("<16sQ")
 _W64_UNKNOWN = (1 << 63) - 1  # or above: ffmpeg writes this, others all ones
@@ -74,7 +74,7 @@ def _check_size(file: BinaryIO, path: Path, sound: _Sound | None) -> None:
         )
 
 
-def _chunks(file: BinaryIO, start: int, header: struct.Struct, pad: int) -> Iterator[tuple[bytes, int, int]]:
+def chunks(file: BinaryIO, start: int, header: struct.Struct, pad: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield (name, offset of the content, size in the header) of each chunk."""
     at, end = start, os.fstat(file.fileno()).st_size
     while at + header.size <= end:  # a damaged size may lead to where no file can be read
@@ -88,7 +88,7 @@ def _chunks(file: BinaryIO, start: int, header: struct.Struct, pad: int) -> Iter
 
 def _find_riff(file: BinaryIO) -> _Sound | None:
     long_size = None
-    for name, at, size in _chunks(file, 12, _RIFF_CHUNK, 2):
+    for name, at, size in chunks(file, 12, RIFF_CHUNK, 2):
         if name == b"ds64":
             file.seek(at + 8)
             long_size = int.from_bytes(file.read(8), "little")
@@ -105,21 +105,21 @@ def _is_unknown(size: int) -> bool:
 
 
 def _find_w64(file: BinaryIO) -> _Sound | None:
-    for name, at, size in _chunks(file, 40, _W64_CHUNK, 8):
+    for name, at, size in chunks(file, 40, _W64_CHUNK, 8):
         if name[:4] == b"data":
             return None if size == 0 or size >= _W64_UNKNOWN else _Sound(at, size - _W64_CHUNK.size)
     return None
 
 
 def _find_aiff(file: BinaryIO) -> _Sound | None:
-    for name, at, size in _chunks(file, 12, _AIFF_CHUNK, 2):
+    for name, at, size in chunks(file, 12, _AIFF_CHUNK, 2):
         if name == b"SSND":
             return None if _is_unknown(size) else _Sound(at, size)
     return None
 
 
 def _find_caf(file: BinaryIO) -> _Sound | None:
-    for name, at, size in _chunks(file, 8, _CAF_CHUNK, 1):
+    for name, at, size in chunks(file, 8, _CAF_CHUNK, 1):
         if name == b"data":
             return None if size < 0 else _Sound(at, size)
     return None

@@ -23,6 +23,7 @@ import soundfile
 
 from soundlasso.bridge.audiofile import system_name
 from soundlasso.bridge.audiofile_format import HEADER_BYTES, OutputFormat, to_integers
+from soundlasso.bridge.export.bext import Broadcast, fill_placeholder, placeholder
 from soundlasso.dsp.errors import AudioError, AudioFileError
 
 TEMPORARY_SUFFIX = ".part"
@@ -48,11 +49,15 @@ class AudioWriter:
         How it is stored, and how many frames it will have.
     overwrite
         Whether a file that is there may be replaced.
+    broadcast
+        The time stamp and more of a WAV or RF64; other formats have no place for it.
 
     Attributes
     ----------
     path
         As given.
+    broadcast
+        May be replaced by another with the same history until the file is finished, when loudness is known.
     clipped_samples
         How many samples so far were beyond full scale and were held there; always 0 for float.
 
@@ -63,10 +68,19 @@ class AudioWriter:
     """
 
     path: Path
+    broadcast: Broadcast | None
     clipped_samples: int
 
-    def __init__(self, path: Path, format: OutputFormat, *, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        format: OutputFormat,
+        *,
+        overwrite: bool = False,
+        broadcast: Broadcast | None = None,
+    ) -> None:
         self.path = path
+        self.broadcast = broadcast if format.container in ("WAV", "RF64") else None
         self.clipped_samples = 0
         self._format = format
         self._overwrite = overwrite
@@ -83,6 +97,8 @@ class AudioWriter:
                 format.subtype,
                 format=format.container,
             )
+            if self.broadcast is not None:
+                self._file.comment = placeholder(self.broadcast)
         except BaseException as error:
             _remove(self._temporary)
             if isinstance(error, (soundfile.LibsndfileError, OSError)):
@@ -148,6 +164,8 @@ class AudioWriter:
         try:
             self._file.close()
             _unstamp_peak(self._temporary)
+            if self.broadcast is not None:
+                fill_placeholder(self._temporary, self.broadcast)
             _sync(self._temporary)
             self._read_back()
         except (soundfile.LibsndfileError, OSError) as error:
@@ -275,8 +293,8 @@ def check_space(files: Iterable[tuple[Path, OutputFormat]]) -> None:
 
 
 def _remove(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        path.unlink()
+    if os.path.lexists(path):  # false, too, for a name that no file can have
+        path.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:
@@ -303,6 +321,6 @@ def _unstamp_peak(path: Path) -> None:
     with path.open("r+b") as file:
         start = file.read(HEADER_BYTES)
         at = start.find(b"PEAK")
-        if start[:4] in (b"RIFF", b"RF64") and 0 < at < max(start.find(b"data"), 0):
+        if start[:4] == b"RIFF" and 0 < at < max(start.find(b"data"), 0):
             file.seek(at + 12)  # name, size and version come first
             file.write(struct.pack("<I", 0))

@@ -15,6 +15,9 @@ from soundlasso.dsp.errors import AudioError
 
 _SUBBLOCK_S = 0.1  # gating blocks of 400 ms start every 100 ms
 _SUBBLOCKS = 4
+_SHORT_TERM_SUBBLOCKS = 30
+_RANGE_GATE_LU = -20.0  # the range's own, and what it spans of the short-term loudnesses
+_RANGE_PERCENTILES = (10, 95)
 _ABSOLUTE_GATE_LUFS = -70.0
 _RELATIVE_GATE_LU = -10.0
 _OFFSET_LU = -0.691
@@ -132,16 +135,44 @@ class LoudnessMeter:
     @property
     def integrated_lufs(self) -> float:
         """The gated loudness so far; minus infinity for silence, below 400 ms and below 3.4 kHz."""
-        energies = np.array(self._energies)
-        if len(energies) < _SUBBLOCKS:
-            return -math.inf
-        samples = _SUBBLOCKS * _SUBBLOCK_S * self._sample_rate
-        powers = np.convolve(energies, np.ones(_SUBBLOCKS), "valid") / samples
+        powers = self._powers(_SUBBLOCKS)
         powers = powers[powers > _power(_ABSOLUTE_GATE_LUFS)]
         if len(powers) == 0:
             return -math.inf
         gated = powers[powers > powers.mean() * 10 ** (_RELATIVE_GATE_LU / 10)]
-        return _OFFSET_LU + 10 * math.log10(gated.mean())
+        return _lufs(gated.mean())
+
+    @property
+    def momentary_lufs(self) -> float:
+        """The loudest 400 ms so far; minus infinity before there are as many."""
+        return _lufs(self._powers(_SUBBLOCKS).max(initial=0.0))
+
+    @property
+    def short_term_lufs(self) -> float:
+        """The loudest 3 s so far; minus infinity before there are as many."""
+        return _lufs(self._powers(_SHORT_TERM_SUBBLOCKS).max(initial=0.0))
+
+    @property
+    def range_lu(self) -> float | None:
+        """The loudness range after EBU Tech 3342; None when nothing passes its gates."""
+        powers = self._powers(_SHORT_TERM_SUBBLOCKS)
+        powers = powers[powers > _power(_ABSOLUTE_GATE_LUFS)]
+        if len(powers) == 0:
+            return None
+        gated = powers[powers > powers.mean() * 10 ** (_RANGE_GATE_LU / 10)]
+        soft, loud = np.percentile(10 * np.log10(gated), _RANGE_PERCENTILES)
+        return float(loud - soft)
+
+    def _powers(self, subblocks: int) -> npt.NDArray[np.float64]:
+        """Return the mean power of each run of so many 100 ms, none when there are fewer."""
+        if len(self._energies) < subblocks:
+            return np.zeros(0)
+        samples = subblocks * _SUBBLOCK_S * self._sample_rate
+        return np.convolve(np.array(self._energies), np.ones(subblocks), "valid") / samples
+
+
+def _lufs(power: float) -> float:
+    return _OFFSET_LU + 10 * math.log10(power) if power > 0 else -math.inf
 
 
 def _power(lufs: float) -> float:
