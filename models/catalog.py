@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import platformdirs
 import torch
@@ -145,29 +146,50 @@ def import_file(
     """
     _check_name(name)
     separator, tower = read_separator(checkpoint), read_text_tower(text or checkpoint)
-    folder = cache_folder() / name
     tokenizer = tokenizer or fetch(_TOKENIZER, cache_folder().parent / "downloads", endpoint)
     CLAP(tower, tokenizer)  # strict: what cannot be loaded is not imported
-    words = _read(tokenizer)
-    weights = [save_safetensors(separator, folder, "separator"), save_safetensors(tower, folder, "text")]
-    kept_tokenizer = folder / f"tokenizer-{hashlib.sha256(words).hexdigest()[:8]}.json"
-    write_whole(kept_tokenizer, words)
-    files = {path.name: _sha256(path) for path in (*weights, kept_tokenizer)}
+    folder = cache_folder() / name
+    kept = _Kept(
+        separator=save_safetensors(separator, folder, "separator"),
+        text=save_safetensors(tower, folder, "text"),
+        tokenizer=_keep_tokenizer(tokenizer, folder),
+    )
     model = Installed(
         name=name,
         source=source or checkpoint.name,
         licence=licence,
         source_sha256=_sha256(checkpoint),
-        separator=weights[0].name,
-        text=weights[1].name,
-        tokenizer=kept_tokenizer.name,
-        files=files,
+        separator=kept.separator.name,
+        text=kept.text.name,
+        tokenizer=kept.tokenizer.name,
+        files={path.name: _sha256(path) for path in kept},
     )
-    write_whole(folder / MANIFEST, json.dumps(dataclasses.asdict(model), indent=2).encode())
-    for path in folder.iterdir():  # of an earlier import under this name
-        if path.name not in {*files, MANIFEST}:
-            path.unlink()
+    _settle(model, folder)
     return model
+
+
+class _Kept(NamedTuple):
+    """An import's files in the cache."""
+
+    separator: Path
+    text: Path
+    tokenizer: Path
+
+
+def _keep_tokenizer(tokenizer: Path, folder: Path) -> Path:
+    """Copy a tokenizer beside the weights under a name with its hash, as theirs have."""
+    words = _read(tokenizer)
+    path = folder / f"tokenizer-{hashlib.sha256(words).hexdigest()[:8]}.json"
+    write_whole(path, words)
+    return path
+
+
+def _settle(model: Installed, folder: Path) -> None:
+    """Write the manifest, which makes the folder a model; then drop the files of an earlier import."""
+    write_whole(folder / MANIFEST, json.dumps(dataclasses.asdict(model), indent=2).encode())
+    for path in folder.iterdir():
+        if path.name not in {*model.files, MANIFEST}:
+            path.unlink()
 
 
 def remove(name: str) -> None:
