@@ -45,12 +45,12 @@ KITS = (
     Kit(
         "ardour",
         "Ardour: pull sounds out of the selected regions; set a live slot's query",
-        "run in Ardour 7.3's own Lua, without its windows",
+        "run in the Lua of Ardour 7.3, without its windows",
     ),
     Kit(
         "bitwig",
         "Bitwig Studio: live slots as a controller",
-        "checked against the documented API, not run",
+        "checked against the documented controller API, not run",
     ),
     Kit("supercollider", "SuperCollider: a class with its help page", "run in sclang 3.13"),
     Kit("puredata", "Pure Data: an object with its help patch", "run in Pure Data 0.53"),

@@ -44,11 +44,12 @@ def run_request(path: Path, model: str = "lariat") -> bool:
     SoundlassoError
         There is no place for the report.
     """
-    request = read_request(path)
+    if not path.exists():  # the script gave up before we began
+        raise SoundlassoError(f"cannot read the request {str(path)!r}: it is not there")
     report_path = path.with_name(path.name + REPORT_ENDING)
     try:
         with report_path.open("w", encoding="utf-8", newline="\n") as file:
-            return _report_on(request, model, _Report(file), _Deletion(path))
+            return _report_on(path, model, _Report(file))
     except OSError as error:
         raise SoundlassoError(f"cannot report on {str(path)!r}: {error.strerror}") from error
     finally:
@@ -56,9 +57,9 @@ def run_request(path: Path, model: str = "lariat") -> bool:
             report_path.unlink(missing_ok=True)
 
 
-def _report_on(request: Request, model: str, report: "_Report", deletion: "_Deletion") -> bool:
+def _report_on(path: Path, model: str, report: "_Report") -> bool:
     try:
-        _render(request, model, report, deletion)
+        _render(read_request(path), model, report, _Deletion(path))
     except (SoundlassoError, OSError) as error:
         report.line("failed", str(error))
         return False

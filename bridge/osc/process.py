@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 LOG = logging.getLogger(__name__)
 MAX_LINE_BYTES = 1 << 20
-SILENCE_LIMIT_S = 15.0  # a worker beats twice a second, but loading libraries can hold it up
+SILENCE_LIMIT_S = 15.0  # a worker beats twice a second
+LOADING_FACTOR = 6  # which loading libraries from a slow disk holds up
 STALL_LIMIT_S = 600.0  # without progress; a model may be downloaded first
 ABORT_GRACE_S = 1.0  # to write down where it hangs
 CLOSE_GRACE_S = 5.0  # to finish what it writes
@@ -141,7 +142,8 @@ class WorkerProcess:
         while True:
             await asyncio.sleep(self._silence_limit_s / 10)
             silent_s = asyncio.get_running_loop().time() - self._heard_s
-            if silent_s > self._silence_limit_s:
+            limit_s = self._silence_limit_s * (1 if self._is_ready else LOADING_FACTOR)
+            if silent_s > limit_s:
                 self.stop("timeout", f"no sign of life from the worker for {silent_s:.1f} s")
 
     def _signal(self, number: signal.Signals) -> None:

@@ -156,7 +156,7 @@ end
 local function draw(job)
   gfx.set(0.9, 0.9, 0.9)
   gfx.x, gfx.y = 10, 10
-  gfx.drawstr(("%s  %d %%, %d to go"):format(job.path:match("[^/\\]+$"), job.progress * 100, #jobs))
+  gfx.drawstr(("%s  %.0f %%, %d to go"):format(job.path:match("[^/\\]+$"), job.progress * 100, #jobs))
   gfx.rect(10, 34, 380, 14, 0)
   gfx.rect(10, 34, 380 * job.progress, 14, 1)
   gfx.update()
