@@ -24,7 +24,7 @@ MANIFEST_ENDING = ".soundlasso.json"
 _LAYOUT = 1
 _LIBRARIES = ("numpy", "scipy", "soundfile", "soxr", "torch")
 # Settings that change no sample of the files, or that the files' paths show.
-_NOT_COMPARED = ("existing", "device", "plot", "model", "name")
+_NOT_COMPARED = ("existing", "device", "plot", "model", "name", "preset")
 
 
 def hash_file(path: Path) -> str:
@@ -44,7 +44,7 @@ def hash_file(path: Path) -> str:
 
 def describe_request(plan: "RenderPlan", mix_hash: str, model: "Separator") -> dict[str, Any]:
     """Describe what decides every sample of a render: two equal descriptions give equal stems."""
-    settings = dataclasses.asdict(plan.settings)
+    settings = {field.name: getattr(plan.settings, field.name) for field in dataclasses.fields(plan.settings)}
     return {
         "mix": {
             "name": plan.mix.path.name,
@@ -58,7 +58,18 @@ def describe_request(plan: "RenderPlan", mix_hash: str, model: "Separator") -> d
         "queries": list(plan.queries),
         "model": {"name": model.name, "hash": model.weights_hash},
         "settings": {name: _plain(value) for name, value in settings.items() if name not in _NOT_COMPARED},
+        "preset": _describe_preset(plan),
     }
+
+
+def _describe_preset(plan: "RenderPlan") -> dict[str, Any] | None:
+    """Return what of a preset decides the files, and its name."""
+    if plan.settings.preset is None:
+        return None
+    from soundlasso.bridge.presets.reading import to_table
+
+    table = to_table(plan.settings.preset)
+    return {key: value for key, value in table.items() if key != "description"}
 
 
 def _plain(value: object) -> object:

@@ -90,6 +90,7 @@ def draw_render(plan: "RenderPlan") -> None:
         Row(query, path) for query, path in zip(plan.queries, plan.stems, strict=True) if path is not None
     ]
     rows += [Row("rest", plan.rest)] if plan.rest is not None else []
+    rows += [Row("mix", plan.mixdown)] if plan.mixdown is not None else []
     draw_spectrograms(rows, plan.picture)
 
 

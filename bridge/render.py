@@ -21,12 +21,12 @@ from soundlasso.bridge.render_plan import (
     plan_render,
 )
 from soundlasso.bridge.render_result import RenderResult
-from soundlasso.bridge.render_tracks import Track, Tracks, aligned
+from soundlasso.bridge.render_tracks import StemStream, Track, Tracks, aligned
 from soundlasso.dsp.errors import AudioFileError, Cancelled
 
 if TYPE_CHECKING:
+    from soundlasso.bridge.presets.tracks import PresetTracks
     from soundlasso.models.separator import Separator
-    from soundlasso.models.stream import SeparationStream
 
 _BLOCK_SAMPLES = 32768
 
@@ -196,7 +196,9 @@ class _Run:
         with self._stage("load"):
             return load_model(self._settings.model, self._settings.device)
 
-    def _separate(self, model: "Separator", unfinished: contextlib.ExitStack) -> tuple[Tracks, int]:
+    def _separate(
+        self, model: "Separator", unfinished: contextlib.ExitStack
+    ) -> tuple["Tracks | PresetTracks", int]:
         plan = self._plan
         stream = self._open_stream(model)
         pace = Pace(plan.frames / plan.mix.sample_rate)
@@ -209,6 +211,7 @@ class _Run:
                 done += mix.shape[1]
                 if done:
                     self._progress(pace.event(self._mix, done / plan.frames))
+            tracks.finish()
         return tracks, stream.latency_samples
 
     def _open_mix(self) -> AudioReader:
@@ -219,10 +222,14 @@ class _Run:
             raise AudioFileError(f"{self._mix!r} changed since it was planned; try again when it is finished")
         return reader
 
-    def _open_stream(self, model: "Separator") -> "SeparationStream":
+    def _open_stream(self, model: "Separator") -> StemStream:
+        settings = self._settings
+        if settings.preset is not None:
+            from soundlasso.bridge.presets.hearing import PresetStream
+
+            return PresetStream(settings.preset, model, self._plan.mix.sample_rate, self._plan.mix.channels)
         from soundlasso.models.stream import SeparationStream
 
-        settings = self._settings
         return SeparationStream(
             model,
             self._plan.queries,
@@ -234,16 +241,20 @@ class _Run:
             avoid=settings.avoid,
         )
 
-    def _open_tracks(self, unfinished: contextlib.ExitStack) -> Tracks:
-        def track(query: str | None, path: Path | None) -> Track:
+    def _open_tracks(self, unfinished: contextlib.ExitStack) -> "Tracks | PresetTracks":
+        def track(query: str | None, path: Path | None, name: str | None = None) -> Track:
             writer = None
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 writer = AudioWriter(path, self._plan.output, overwrite=self._settings.existing != "refuse")
                 unfinished.callback(writer.withdraw)
-            return Track(query, writer, self._plan.output)
+            return Track(query, writer, self._plan.output, name)
 
         try:
+            if self._settings.preset is not None:
+                from soundlasso.bridge.presets.rendering import open_preset_tracks
+
+                return open_preset_tracks(self._plan, track, unfinished)
             stems = [
                 track(query, path) for query, path in zip(self._plan.queries, self._plan.stems, strict=True)
             ]
@@ -251,24 +262,28 @@ class _Run:
         except OSError as error:
             raise AudioFileError(f"cannot make {error.filename!r}: {error.strerror}") from error
 
-    def _publish(self, tracks: Tracks) -> None:
+    def _publish(self, tracks: "Tracks | PresetTracks") -> None:
         with self._stage("write"):
             self._check_cancelled()
             # An old record must not vouch for new files, should this end between two of them.
             self._plan.manifest.unlink(missing_ok=True)
             publish(tracks.writers)
-        for track in [*tracks.stems, *([tracks.rest] if tracks.rest else [])]:
+        for track in tracks.tracks:
             if track.writer is not None:
                 self._progress(Event("stem", self._mix, query=track.query, path=str(track.writer.path)))
 
     def _result(
-        self, model: "Separator", tracks: Tracks, latency_samples: int, realtime_factor: float
+        self,
+        model: "Separator",
+        tracks: "Tracks | PresetTracks",
+        latency_samples: int,
+        realtime_factor: float,
     ) -> RenderResult:
         stems, rest = tracks.results()
         return RenderResult(
             mix=self._plan.mix.path,
             model=model.name,
-            sample_rate=self._plan.mix.sample_rate,
+            sample_rate=self._plan.output.sample_rate,
             channels=self._plan.mix.channels,
             seconds=self._plan.frames / self._plan.mix.sample_rate,
             realtime_factor=realtime_factor,
@@ -277,6 +292,8 @@ class _Run:
             rest=rest,
             null_db=tracks.null_db,
             manifest=self._plan.manifest,
+            mixdown=tracks.mixdown,
+            notes=tracks.notes,
         )
 
     def _draw(self, unfinished: contextlib.ExitStack) -> None:

@@ -4,9 +4,9 @@ import dataclasses
 import math
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from soundlasso.bridge.audiofile import AudioInfo, inspect_audio, region_frames
 from soundlasso.bridge.audiofile_format import OutputFormat, check_format, choose_format
@@ -23,6 +23,9 @@ from soundlasso.bridge.naming import (
 )
 from soundlasso.bridge.picture import check_matplotlib
 from soundlasso.dsp.errors import AudioFileError, QueryError, SoundlassoError
+
+if TYPE_CHECKING:
+    from soundlasso.bridge.presets.preset import Preset
 
 Existing = Literal["refuse", "overwrite", "skip"]
 REST = "rest"
@@ -47,6 +50,7 @@ class RenderSettings:
     plot: bool = False
     existing: Existing = "refuse"
     device: str = "cpu"
+    preset: "Preset | None" = None
 
     def __post_init__(self) -> None:
         """Check all that can be checked without a mix."""
@@ -81,6 +85,8 @@ class RenderPlan:
         Where each query's stem goes; None for all when sounds are removed.
     rest
         Where the mix without the stems goes, if it is wanted.
+    mixdown
+        Where the sum of stems and rest goes, if a preset asks for it.
     """
 
     mix: AudioInfo
@@ -93,11 +99,12 @@ class RenderPlan:
     rest: Path | None
     manifest: Path
     picture: Path | None
+    mixdown: Path | None = None
 
     @property
     def audio_files(self) -> list[Path]:
         """The audio files to come, stems first."""
-        return [path for path in (*self.stems, self.rest) if path is not None]
+        return [path for path in (*self.stems, self.rest, self.mixdown) if path is not None]
 
     @property
     def files(self) -> list[Path]:
@@ -158,14 +165,25 @@ class _Places(TypedDict):
 
 
 def _place_files(mix: Path, queries: Sequence[str], out: Path, settings: RenderSettings) -> _Places:
-    rest, *stems = _name_audio(mix, queries, out, settings)
-    base = safe_name(mix.stem)
+    if not {"query", "stem"} & template_fields(settings.name) and len(queries) + settings.rest > 1:
+        raise SoundlassoError(f"the name template {settings.name!r} gives all stems one name; add {{query}}")
+    # The rest comes first to keep its name when a query is "rest".
+    rest, *stems = name_audio(
+        mix, [{"query": query, "stem": query} for query in (REST, *queries)], out, settings
+    )
+    manifest, picture = place_beside(mix, out, settings)
     return _Places(
         stems=(None,) * len(queries) if settings.remove else tuple(stems),
         rest=rest if settings.rest else None,
-        manifest=out / f"{base}{MANIFEST_ENDING}",
-        picture=out / f"{base}.soundlasso.png" if settings.plot else None,
+        manifest=manifest,
+        picture=picture,
     )
+
+
+def place_beside(mix: Path, out: Path, settings: RenderSettings) -> tuple[Path, Path | None]:
+    """Return where the manifest goes, and the picture if one is wanted."""
+    base = safe_name(mix.stem)
+    return out / f"{base}{MANIFEST_ENDING}", out / f"{base}.soundlasso.png" if settings.plot else None
 
 
 def check_sounds(queries: Sequence[str], avoid: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -202,12 +220,13 @@ def check_queries(queries: Sequence[str]) -> tuple[str, ...]:
     return checked
 
 
-def _name_audio(mix: Path, queries: Sequence[str], out: Path, settings: RenderSettings) -> list[Path]:
-    """Name the rest, then each stem; the rest comes first to keep its name when a query is "rest"."""
-    if "query" not in template_fields(settings.name) and len(queries) + settings.rest > 1:
-        raise SoundlassoError(f"the name template {settings.name!r} gives all stems one name; add {{query}}")
+def name_audio(
+    mix: Path, files: Iterable[Mapping[str, str]], out: Path, settings: RenderSettings
+) -> list[Path]:
+    """Name audio files by the template, each by its own fields, so that no two are one."""
     common = {"mix": mix.stem, "model": Path(settings.model).stem, "folder": mix.absolute().parent.name}
-    names = [fill_template(settings.name, {**common, "query": query}) for query in (REST, *queries)]
+    common["preset"] = "no preset"
+    names = [fill_template(settings.name, {**common, **fields}) for fields in files]
     return [out / f"{name}.{settings.format}" for name in make_distinct(names)]
 
 

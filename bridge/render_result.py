@@ -26,6 +26,8 @@ class StemResult:
         How surely the sound was there, 0 to 1, over the whole length; None for the rest.
     clipped_samples
         How many samples an integer format held at full scale.
+    name
+        What it is called, if not by its query.
     """
 
     query: str | None
@@ -34,10 +36,12 @@ class StemResult:
     loudness_lufs: float
     presence: float | None
     clipped_samples: int = 0
+    name: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the command prints of a stem."""
         return {
+            **({} if self.name is None else {"name": self.name}),
             "query": self.query,
             "path": None if self.path is None else str(self.path),
             "peak_db": finite_db(self.peak_db),
@@ -53,6 +57,7 @@ class StemResult:
             "loudness_lufs": self.loudness_lufs if math.isfinite(self.loudness_lufs) else None,
             "presence": self.presence,
             "clipped_samples": self.clipped_samples,
+            "name": self.name,
         }
 
     @classmethod
@@ -65,6 +70,7 @@ class StemResult:
             loudness_lufs=_infinite(record["loudness_lufs"]),
             presence=record["presence"],
             clipped_samples=record["clipped_samples"],
+            name=record.get("name"),
         )
 
 
@@ -95,6 +101,10 @@ class RenderResult:
         infinity when there is none, None without a rest and where the format is lossy.
     manifest
         The record beside the stems.
+    mixdown
+        Stems and rest, summed after their chains, if a preset writes it.
+    notes
+        What else the user should know.
     skipped
         Whether an earlier render of the same was found and nothing was computed.
     """
@@ -110,17 +120,24 @@ class RenderResult:
     rest: StemResult | None
     null_db: float | None
     manifest: Path
+    mixdown: StemResult | None = None
+    notes: tuple[str, ...] = ()
     skipped: bool = False
 
     @property
+    def parts(self) -> list[StemResult]:
+        """The stems, the rest and the mix, as far as there are any."""
+        return [*self.stems, *(part for part in (self.rest, self.mixdown) if part is not None)]
+
+    @property
     def warnings(self) -> list[str]:
-        """What the user should know: samples that an integer format had to clip."""
-        parts = [*self.stems, *([self.rest] if self.rest else [])]
-        return [
+        """What the user should know: samples that an integer format had to clip, and the notes."""
+        clipped = [
             f"{str(part.path)!r} is clipped at {part.clipped_samples} samples; FLOAT would keep them"
-            for part in parts
+            for part in self.parts
             if part.clipped_samples
         ]
+        return [*clipped, *self.notes]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``soundlasso render --json`` prints; silence is -200 dB there."""
@@ -135,6 +152,7 @@ class RenderResult:
             "stems": [stem.to_dict() for stem in self.stems],
             "rest": None if self.rest is None else str(self.rest.path),
             "null_db": None if self.null_db is None else finite_db(self.null_db),
+            **({} if self.mixdown is None else {"mixdown": self.mixdown.to_dict()}),
         }
 
     def to_record(self) -> dict[str, Any]:
@@ -147,13 +165,15 @@ class RenderResult:
             "stems": [stem.to_record(folder) for stem in self.stems],
             "rest": None if self.rest is None else self.rest.to_record(folder),
             "null_db": None if self.null_db is None else finite_db(self.null_db),
+            "mixdown": None if self.mixdown is None else self.mixdown.to_record(folder),
+            "notes": list(self.notes),
         }
 
     @classmethod
     def from_manifest(cls, manifest: dict[str, Any], path: Path, mix: Path) -> "RenderResult":
         """Read the result of an earlier render from its manifest."""
         folder = path.parent
-        rest = manifest["rest"]
+        rest, mixdown = manifest["rest"], manifest.get("mixdown")
         return cls(
             mix=mix,
             model=manifest["model"]["name"],
@@ -166,6 +186,8 @@ class RenderResult:
             rest=None if rest is None else StemResult.from_record(rest, folder),
             null_db=_unrounded_silence(manifest["null_db"]),
             manifest=path,
+            mixdown=None if mixdown is None else StemResult.from_record(mixdown, folder),
+            notes=tuple(manifest.get("notes", ())),
             skipped=True,
         )
 

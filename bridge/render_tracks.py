@@ -1,7 +1,8 @@
 """The output files of a render while it runs: written, metered and kept in line with the mix."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +12,6 @@ from soundlasso.bridge.audiofile_write import AudioWriter
 from soundlasso.bridge.render_result import StemResult
 from soundlasso.dsp.loudness import LoudnessMeter
 from soundlasso.dsp.metrics import level_db
-
-if TYPE_CHECKING:
-    from soundlasso.models.stream import SeparationStream
 
 Audio = npt.NDArray[np.float32]
 
@@ -29,10 +27,15 @@ class Track:
         Where it goes; None when it is only measured.
     output
         Its rate and channels.
+    name
+        What it is called, if not by its query.
     """
 
-    def __init__(self, query: str | None, writer: AudioWriter | None, output: OutputFormat) -> None:
+    def __init__(
+        self, query: str | None, writer: AudioWriter | None, output: OutputFormat, name: str | None = None
+    ) -> None:
         self.query = query
+        self.name = name
         self.writer = writer
         self.is_exact = output.is_exact
         self._meter = LoudnessMeter(output.sample_rate, output.channels)
@@ -49,6 +52,9 @@ class Track:
         self._peak = max(self._peak, float(np.abs(block).max(initial=0.0)))
         return block
 
+    def finish(self) -> None:
+        """Do nothing: each block was written as it came."""
+
     def result(self, presence: float | None) -> StemResult:
         """Describe the track, finished."""
         return StemResult(
@@ -58,7 +64,36 @@ class Track:
             self._meter.integrated_lufs,
             presence,
             0 if self.writer is None else self.writer.clipped_samples,
+            self.name,
         )
+
+
+class StemStream(Protocol):
+    """What gives the stems of a mix, block by block, late: a `SeparationStream`, for one."""
+
+    channels: int
+    latency_samples: int
+
+    @property
+    def presence(self) -> npt.NDArray[np.float64]:
+        """How surely each stem is there now.  Shape: ``(stems,)``."""
+        ...
+
+    def process(self, block: Audio) -> Audio:
+        """Shape: ``(channels, n)`` -> ``(stems, channels, n)``."""
+        ...
+
+    def flush(self) -> Audio:
+        """Return the last ``latency_samples`` of each stem."""
+        ...
+
+
+class OpenTrack(Protocol):
+    """Something that opens a track for a query, with a file at a path."""
+
+    def __call__(self, query: str | None, path: Path | None, name: str | None = None) -> Track:
+        """Open it."""
+        ...
 
 
 class Tracks:
@@ -96,11 +131,21 @@ class Tracks:
         self._presence += presence * mix.shape[1]
         self._samples += mix.shape[1]
 
+    mixdown = None  # no sum is written: it would be the mix
+    notes: tuple[str, ...] = ()
+
+    def finish(self) -> None:
+        """Do nothing: each block was written as it came."""
+
+    @property
+    def tracks(self) -> list[Track]:
+        """The stems, and the rest if it is wanted."""
+        return [*self.stems, *([self.rest] if self.rest else [])]
+
     @property
     def writers(self) -> list[AudioWriter]:
         """The files in the making."""
-        tracks = [*self.stems, *([self.rest] if self.rest else [])]
-        return [track.writer for track in tracks if track.writer is not None]
+        return [track.writer for track in self.tracks if track.writer is not None]
 
     @property
     def null_db(self) -> float | None:
@@ -114,7 +159,7 @@ class Tracks:
         return stems, None if self.rest is None else self.rest.result(None)
 
 
-def aligned(stream: "SeparationStream", blocks: Iterable[Audio]) -> Iterator[tuple[Audio, Audio]]:
+def aligned(stream: StemStream, blocks: Iterable[Audio]) -> Iterator[tuple[Audio, Audio]]:
     """Run a mix through a stream and take out the stream's latency.
 
     Parameters

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundlasso.bridge.naming import check_template, collision_key, fill_template, make_distinct, safe_name
+from soundlasso.bridge.naming import (
+    check_template,
+    collision_key,
+    fill_template,
+    make_distinct,
+    printable,
+    safe_name,
+    template_fields,
+)
 from soundlasso.dsp.errors import SoundlassoError
 
 NASTY = [
@@ -16,6 +24,7 @@ NASTY = [
     "..",
     ". ",
     "CON",
+    "conin$",
     "com1.txt",
     "nul .x",
     "aux\t",
@@ -75,7 +84,7 @@ def test_a_template_is_filled_with_safe_values() -> None:
     ("template", "reason"),
     [
         ("{mix} - {querry}", r"did you mean \{query\}"),
-        ("{number}", r"use \{mix\}, \{query\}, \{model\}, \{folder\}"),
+        ("{number}", r"use \{mix\}, \{query\}, .*\{folder\}"),
         ("{}", "no field"),
         ("{mix!r}{query}", "no field"),
         ("{mix.__class__}", "no field"),
@@ -91,6 +100,14 @@ def test_a_template_is_filled_with_safe_values() -> None:
 def test_a_wrong_template_is_refused(template: str, reason: str) -> None:
     with pytest.raises(SoundlassoError, match=reason):
         check_template(template)
+
+
+def test_what_cannot_be_printed_is_shown_as_an_escape() -> None:
+    assert printable("a\nb\udce9 \x1b[31m é声") == "a\\nb\\udce9 \\x1b[31m é声"
+
+
+def test_the_fields_of_a_template_are_those_in_single_braces() -> None:
+    assert template_fields("{mix}/{{query}} {model}") == {"mix", "model"}
 
 
 def test_names_that_collide_somewhere_are_numbered() -> None:

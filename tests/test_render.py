@@ -4,11 +4,13 @@ Tolerances: the rendered stems equal `separate` on the whole array to 1e-6 of fu
 to -120 dBFS, integer files exactly.
 """
 
+import dataclasses
 import hashlib
 import inspect
 import itertools
 import json
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -16,16 +18,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from soundlasso.bridge import render_plan
+from soundlasso.bridge import picture, render_plan
+from soundlasso.bridge import render as render_module
 from soundlasso.bridge.audiofile import read_audio
 from soundlasso.bridge.events import Event
-from soundlasso.bridge.manifest import listed_outputs, read_manifest
+from soundlasso.bridge.manifest import describe_request, listed_outputs, read_manifest
 from soundlasso.bridge.render import render
 from soundlasso.bridge.render_inputs import find_inputs
 from soundlasso.bridge.render_plan import RenderSettings, check_plans, plan_render
 from soundlasso.dsp.errors import AudioFileError, Cancelled, QueryError, SoundlassoError, UnknownModelError
 from soundlasso.dsp.metrics import null_depth_db
 from soundlasso.models.offline import separate
+from soundlasso.models.separator import load_model
 from tests.signals import Audio, noise, sine
 
 RATE = 22050
@@ -183,6 +187,58 @@ def test_a_skipped_render_has_the_result_of_the_first(tmp_path: Path, mix: Path)
     assert second.to_dict() == first.to_dict()
 
 
+CHANGED: dict[str, object] = {
+    "rest": False,
+    "remove": True,
+    "start_s": 0.1,
+    "length_s": 0.25,
+    "format": "flac",
+    "subtype": "PCM_16",
+    "name": "{query}",
+    "stereo": "independent",
+    "consistent": True,
+    "avoid": ("a voice",),
+    "gate": False,
+}
+
+
+@pytest.mark.parametrize("setting", CHANGED)
+def test_every_setting_that_changes_a_sample_or_a_name_is_compared(mix: Path, setting: str) -> None:
+    def request(settings: RenderSettings) -> object:
+        plan = plan_render(mix, ["drums"], "out", settings)
+        return describe_request(plan, "hash", load_model()), plan.audio_files
+
+    assert request(RenderSettings(**{setting: CHANGED[setting]})) != request(RenderSettings())  # type: ignore[arg-type]
+
+
+def test_every_setting_is_compared_or_known_to_change_nothing() -> None:
+    same = {"plot", "existing", "device"}
+    apart = {"model", "preset"}  # compared on their own
+    assert {field.name for field in dataclasses.fields(RenderSettings)} == CHANGED.keys() | same | apart
+
+
+def test_a_skipped_silent_render_nulls_as_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "silence.wav"
+    soundfile.write(path, np.zeros((9000, 1)), RATE, subtype="FLOAT")
+    results = [render(path, "drums", tmp_path / "out", existing="skip") for _ in range(2)]
+    assert [result.null_db for result in results] == [-np.inf, -np.inf]
+    assert results[1].skipped
+
+
+def test_lossy_files_claim_no_null(tmp_path: Path, mix: Path) -> None:
+    result = render(mix, "drums", tmp_path / "out", format="ogg", length_s=0.2)
+    assert result.rest is not None
+    assert result.null_db is None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of any bytes")
+def test_a_mix_whose_name_is_no_utf8_is_rendered_and_skipped(tmp_path: Path, mix: Path) -> None:
+    odd = mix.rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
+    assert not render(odd, "drums", tmp_path / "out", length_s=0.2, existing="skip", plot=True).skipped
+    assert names(tmp_path / "out")[0] == "caf_ - drums.wav"
+    assert render(odd, "drums", tmp_path / "out", length_s=0.2, existing="skip").skipped
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path, mix: Path) -> None:
     for folder in ("a", "b"):
         render(mix, QUERIES, tmp_path / folder, length_s=0.5)
@@ -256,6 +312,20 @@ def test_a_bad_sample_far_in_leaves_nothing(tmp_path: Path) -> None:
     assert names(tmp_path / "out") == []
 
 
+@pytest.mark.parametrize("broken", ["draw_render", "write_manifest"])
+def test_a_failure_after_the_stems_takes_them_back(
+    tmp_path: Path, mix: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def fail(*arguments: object) -> None:
+        assert (tmp_path / "out" / "song - rest.wav").exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(picture if broken == "draw_render" else render_module, broken, fail)
+    with pytest.raises(KeyboardInterrupt):
+        render(mix, "drums", tmp_path / "out", length_s=0.2, plot=True)
+    assert names(tmp_path / "out") == []
+
+
 def test_what_is_there_is_never_lost(tmp_path: Path, mix: Path) -> None:
     precious = tmp_path / "out" / "song - rest.wav"
     precious.parent.mkdir()
@@ -267,6 +337,44 @@ def test_what_is_there_is_never_lost(tmp_path: Path, mix: Path) -> None:
     assert names(tmp_path / "out") == ["song - rest.wav"]
     render(mix, "drums", tmp_path / "out", existing="overwrite", length_s=0.2)
     assert read_audio(precious)[0].shape[0] == 2
+
+
+@pytest.mark.parametrize("name", ["song.flac", "other.wav"])
+def test_skipping_keeps_what_another_mix_gave(tmp_path: Path, mix: Path, name: str) -> None:
+    out = tmp_path / "out"
+    render(mix, "drums", out, length_s=0.2)
+    before = (out / "song - rest.wav").read_bytes()
+    other = write_mix(tmp_path / "other", name, "PCM_16")
+    template = "song - {query}"
+    with pytest.raises(AudioFileError, match="exists already"):
+        render(other, "drums", out, existing="skip", name=template)
+    assert (out / "song - rest.wav").read_bytes() == before
+
+
+@pytest.mark.parametrize("place", ["song.wav", "song.wav/in", "n" * 300])
+def test_a_place_where_no_folder_can_be_is_refused_before_anything_is_made(
+    tmp_path: Path, mix: Path, place: str
+) -> None:
+    with pytest.raises(AudioFileError, match="cannot make"):
+        check_plans([plan_render(mix, ["drums"], tmp_path / place, RenderSettings())])
+
+
+def test_a_folder_that_may_not_be_written_to_is_refused(
+    tmp_path: Path, mix: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(AudioFileError, match="no file may be made in"):
+        render(mix, "drums", tmp_path / "out")
+
+
+def test_what_may_be_skipped_needs_no_room_until_it_is_not(
+    tmp_path: Path, mix: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    render(mix, "drums", tmp_path / "out")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(0, 0, 0))  # type: ignore[attr-defined]
+    assert render(mix, "drums", tmp_path / "out", existing="skip").skipped
+    with pytest.raises(AudioFileError, match="no space in"):
+        render(mix, "drums", tmp_path / "out", existing="skip", gate=False)
 
 
 def test_an_input_is_never_overwritten(tmp_path: Path) -> None:
@@ -305,6 +413,10 @@ def test_stems_that_collide_are_numbered_and_the_rest_keeps_its_name(mix: Path) 
         ({"queries": ["drums", " drums "]}, QueryError, "given twice"),
         ({"queries": "x" * 301}, QueryError, "301"),
         ({"avoid": ["  "]}, QueryError, "empty"),
+        ({"avoid": ["drums "]}, QueryError, "both asked for and to be avoided"),
+        ({"format": "flac", "subtype": "FLOAT"}, SoundlassoError, "flac does not hold 'FLOAT'"),
+        ({"start_s": 1e305}, SoundlassoError, "cannot start at 1e\\+305 s"),
+        ({"name": "{{query}}"}, SoundlassoError, r"add \{query\}"),
         ({"model": "larait"}, UnknownModelError, "did you mean 'lariat'"),
         ({"format": "mp3"}, SoundlassoError, "no output format 'mp3'"),
         ({"subtype": "PCM_8"}, SoundlassoError, "no sample format 'PCM_8'"),
@@ -343,11 +455,11 @@ def _year_long(*args: object, **kwargs: object) -> object:
 def test_render_and_settings_agree_on_defaults() -> None:
     parameters = inspect.signature(render).parameters
     for field, default in vars(RenderSettings()).items():
-        assert parameters[field].default == default
+        assert field == "preset" or parameters[field].default == default
 
 
 def test_folders_and_patterns_are_searched(tmp_path: Path) -> None:
-    for name in ("b/two.wav", "a.wav", "b/.hidden.wav", "b/notes.txt"):
+    for name in ("b/two.wav", "a.wav", "b/.hidden.wav", "b/notes.txt", ".trash/three.wav"):
         path = tmp_path / "in" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
@@ -358,6 +470,8 @@ def test_folders_and_patterns_are_searched(tmp_path: Path) -> None:
         ("two.wav", out / "b"),
         ("missing.wav", out),
     ]
+    long = "n" * 300
+    assert find_inputs([long], out)[0].path == Path(long)  # its error is told with the others'
     for nothing in (f"{folder}/*.flac", str(tmp_path / "in" / "b" / "none*")):
         with pytest.raises(SoundlassoError, match="no audio file in"):
             find_inputs([nothing], out)
@@ -365,7 +479,23 @@ def test_folders_and_patterns_are_searched(tmp_path: Path) -> None:
 
 def test_stems_are_no_mixes_when_a_folder_is_searched_again(tmp_path: Path, mix: Path) -> None:
     render(mix, "drums", tmp_path / "stems", length_s=0.2)
-    assert [found.path for found in find_inputs([str(tmp_path)], tmp_path / "stems")] == [mix]
+    for argument in (str(tmp_path), f"{tmp_path}/**/*.wav", f"{tmp_path}/*"):
+        assert [found.path for found in find_inputs([argument], tmp_path / "stems")] == [mix]
+
+
+@pytest.mark.parametrize("record", ["[" * 100_000, "[]", "{", '{"layout": 1}'])
+def test_a_damaged_record_lists_nothing(tmp_path: Path, mix: Path, record: str) -> None:
+    (tmp_path / "song.soundlasso.json").write_text(record)
+    assert [found.path for found in find_inputs([str(tmp_path)], tmp_path)] == [mix]
+
+
+def test_a_folder_that_cannot_be_searched_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may search anywhere
+    with pytest.raises(SoundlassoError, match=r"cannot search the folder .*: Permission denied"):
+        find_inputs([str(tmp_path)], tmp_path)
 
 
 def test_json_has_the_promised_keys_and_no_infinity(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def _build(cls: Callable[..., Made], table: Any, **more: Any) -> Made:
+def _build(cls: type[Made], table: Any, **more: Any) -> Made:
     """Make a dataclass of a table, after those inside it.
 
     Raises
@@ -108,7 +108,6 @@ def _build(cls: Callable[..., Made], table: Any, **more: Any) -> Made:
     Problems
         All of them, from here inwards.
     """
-    assert isinstance(cls, type)
     if not isinstance(table, dict):
         raise Problems([Problem((), f"is {table!r}; it must be a table")])
     fields = keys_of(cls)
