@@ -122,7 +122,7 @@ def _open(path: Path) -> soundfile.SoundFile:
 
 
 def system_name(path: Path) -> bytes | str:
-    """Return a path as soundfile takes it whatever its bytes; its own encoding stops at names beyond UTF-8."""
+    """Return a path as soundfile takes it, whatever its bytes; text it would have to be UTF-8."""
     return os.fsencode(path) if os.name == "posix" else str(path)
 
 

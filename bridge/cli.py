@@ -1,6 +1,8 @@
 """The command `soundlasso`: what it can do, one row each, loaded when it is asked for."""
 
+import contextlib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -59,8 +61,19 @@ def _run(arguments: list[str]) -> int:
         return _complain(f"{message[:1].lower()}{message[1:]}; see soundlasso --help", error.exit_code)
     except SoundlassoError as error:
         return _complain(str(error), 1)
+    except BrokenPipeError:  # as when `head` has seen enough
+        return _drop_stdout()
+    except OSError as error:  # such as a full disk under stdout
+        return _complain(error.strerror or str(error), _drop_stdout())
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
+
+
+def _drop_stdout() -> int:
+    """Lead stdout nowhere: what it still holds would fail again, and loudly, when Python ends."""
+    with contextlib.suppress(io.UnsupportedOperation):  # a program that calls main() may have its own
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 def _show(text: str, code: int) -> int:

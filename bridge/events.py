@@ -112,7 +112,7 @@ class EventLog:
         is_descriptor = target.startswith(_DESCRIPTOR) and number.isdecimal()
         try:
             self._file = open(int(number) if is_descriptor else target, "wb", buffering=0)
-        except (OSError, OverflowError, ValueError) as error:  # such as a number too large, or a NUL byte
+        except (OSError, TypeError, ValueError) as error:  # such as a number too large, or a NUL byte
             reason = getattr(error, "strerror", None) or error
             raise SoundlassoError(f"cannot write events to {target!r}: {reason}") from error
         self._target = target

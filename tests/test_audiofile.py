@@ -3,6 +3,7 @@
 Integer and float containers are compared exactly; lossy ones with a second decoding by soundfile.
 """
 
+import contextlib
 import os
 import struct
 from pathlib import Path
@@ -13,6 +14,7 @@ import soundfile
 
 from soundlasso.bridge.audiofile import AudioReader, inspect_audio, read_audio
 from soundlasso.bridge.audiofile_mpeg import count_samples, states_length
+from soundlasso.bridge.audiofile_whole import check_whole
 from soundlasso.dsp.errors import AudioFileError
 from tests.signals import noise
 
@@ -64,11 +66,15 @@ def test_a_region_is_that_part_of_the_whole(
 
 def test_a_region_ends_with_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, *FORMATS[2])
-    with AudioReader(path, start_s=1.0, length_s=99.0) as reader:
-        assert reader.frames == 50_000 - RATE
+    for length_s in (99.0, 1e305):  # 1e305 s are more samples than a float can count
+        with AudioReader(path, start_s=1.0, length_s=length_s) as reader:
+            assert reader.frames == 50_000 - RATE
 
 
-@pytest.mark.parametrize(("start_s", "length_s"), [(-1.0, None), (9.0, None), (0.0, 1e-9)])
+@pytest.mark.parametrize(
+    ("start_s", "length_s"),
+    [(-1.0, None), (9.0, None), (1e305, None), (np.nan, None), (0.0, 1e-9), (0.0, np.nan)],
+)
 def test_a_region_outside_the_file_is_refused(tmp_path: Path, start_s: float, length_s: float | None) -> None:
     path = write(tmp_path, *FORMATS[2])
     with pytest.raises(AudioFileError, match=r"cannot (start|read a length)"):
@@ -158,6 +164,46 @@ def test_a_chained_ogg_is_refused(tmp_path: Path) -> None:
     assert soundfile.info(path).frames == 50_000  # half of it, without an error
     with pytest.raises(AudioFileError, match="chains several"):
         inspect_audio(path)
+
+
+def test_a_chain_whose_first_part_lacks_its_end_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, *FORMATS[10])
+    data = path.read_bytes()
+    last = data.rindex(b"OggS")
+    cut = bytearray(data)
+    cut[last + 5] &= ~4  # the mark of the last page; its checksum is not read here
+    path.write_bytes(bytes(cut) + data)
+    with pytest.raises(AudioFileError, match="chains several"):
+        check_whole(path, "OGG")
+
+
+def test_a_wav_whose_size_field_overflowed_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, *FORMATS[0])
+    os.truncate(path, path.stat().st_size + (1 << 32))  # a hole, which takes no room
+    assert soundfile.info(path).frames == 50_000  # what libsndfile would read, without an error
+    with pytest.raises(AudioFileError, match="beyond 4 GiB, which its size field cannot say"):
+        inspect_audio(path)
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 1 << 40, (1 << 62) + 5, (1 << 63) - 1, (1 << 64) - 1])
+@pytest.mark.parametrize("container", [FORMATS[5], FORMATS[8]])
+def test_a_damaged_chunk_size_leads_nowhere(
+    tmp_path: Path, container: tuple[str, str, str], size: int
+) -> None:
+    path = write(tmp_path, *container)
+    data = bytearray(path.read_bytes())
+    first, order = (40 + 16, "little") if container[1] == "W64" else (8 + 4, "big")
+    data[first : first + 8] = size.to_bytes(8, order)  # type: ignore[arg-type]
+    path.write_bytes(data)
+    with contextlib.suppress(AudioFileError):
+        check_whole(path, container[1])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of any bytes")
+def test_a_name_that_is_no_utf8_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, *FORMATS[0])
+    odd = path.rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
+    assert read_audio(odd)[0].shape == (2, 50_000)
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac", "mp3", "ogg", "aiff"])

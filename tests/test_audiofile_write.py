@@ -158,14 +158,45 @@ def test_no_file_of_several_is_published_before_all_are_whole(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError if sys.platform == "win32" else (AudioFileError, FileNotFoundError)):
-        AudioWriter(tmp_path / "none" / "a.wav", stored())
-
-
-def test_equal_sound_gives_equal_bytes(tmp_path: Path) -> None:
-    with AudioWriter(tmp_path / "a.wav", stored()) as writer:
+def test_if_one_file_cannot_be_renamed_none_stays(tmp_path: Path) -> None:
+    writers = [AudioWriter(tmp_path / name, stored()) for name in ("a.wav", "b.wav")]
+    for writer in writers:
         writer.write(noise(2, LENGTH))
+    (tmp_path / "b.wav").write_text("precious")
+    with pytest.raises(AudioFileError, match=r"b\.wav' exists already"):
+        publish(writers)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("b.wav", "precious")]
+
+
+def test_a_file_that_replaced_another_is_not_withdrawn(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_text("old")
+    for name in ("a.wav", "b.wav"):
+        writer = AudioWriter(tmp_path / name, stored(), overwrite=True)
+        writer.write(noise(2, LENGTH))
+        publish([writer])
+        writer.withdraw()
+    assert [file.name for file in tmp_path.iterdir()] == ["a.wav"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_a_link_to_nowhere_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").symlink_to(tmp_path / "later.wav")
+    with pytest.raises(AudioFileError, match="exists already"):
+        AudioWriter(tmp_path / "a.wav", stored())
+
+
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in ("none", "file", "n" * 300):
+        with pytest.raises(AudioFileError, match="cannot write"):
+            AudioWriter(tmp_path / folder / "a.wav", stored())
+
+
+@pytest.mark.parametrize("channels", [2, 40])
+def test_equal_sound_gives_equal_bytes(tmp_path: Path, channels: int) -> None:
+    format = OutputFormat("WAV", "FLOAT", RATE, channels, LENGTH)
+    with AudioWriter(tmp_path / "a.wav", format) as writer:
+        writer.write(noise(channels, LENGTH))
     data = (tmp_path / "a.wav").read_bytes()
     peak = data.index(b"PEAK")
     assert data[peak + 12 : peak + 16] == bytes(4)  # libsndfile puts the time there

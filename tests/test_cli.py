@@ -90,6 +90,10 @@ def test_no_words_give_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["render", "song.wav", "-q", ""], "the query '' is empty"),
         (["render", "song.wav", "-q", "a", "-q", "a"], "given twice"),
         (["render", "song.wav", "-q", "a", "--model", "larait"], "did you mean 'lariat'"),
+        (["render", "song.wav", "-q", "a", "--model", "larait", "--dry-run"], "did you mean 'lariat'"),
+        (["render", "song.wav", "-q", "a", "-o", "song.wav"], "cannot make 'song.wav/"),
+        (["render", "song.wav", "-q", "a", "--avoid", "a"], "both asked for and to be avoided"),
+        (["render", "song.wav", "-q", "a", "--format", "flac", "--subtype", "FLOAT"], "flac does not hold"),
         (["render", "song.wav", "-q", "a", "--overwrite", "--skip-existing"], "exclude each other"),
         (["render", "song.wav", "-q", "a", "--events", "no/such/folder"], "cannot write events"),
         (["render", "*.flac", "-q", "a"], "no audio file in '*.flac'"),
@@ -184,6 +188,66 @@ def test_folders_keep_their_shape_under_the_output(capsys: pytest.CaptureFixture
     assert code == 0
     found = sorted(path.as_posix() for path in Path("out").rglob("*.flac"))
     assert found == ["out/a/take - drums.flac", "out/b/take - drums.flac"]
+
+
+def test_when_skipping_one_mix_that_is_in_the_way_does_not_stop_the_others(
+    capsys: pytest.CaptureFixture[str], mix: str
+) -> None:
+    soundfile.write("other.wav", noise(1, 5000).T, RATE)
+    os.mkdir("stems")
+    Path("stems/other - drums.wav").write_text("precious")
+    code, out, err = run(capsys, "render", "other.wav", mix, "-q", "drums", "--json", "--skip-existing")
+    assert code == 1
+    assert [json.loads(line)["mix"] for line in out.splitlines()] == [mix]
+    assert [line for line in complaints(err) if "other - drums.wav' exists already" in line]
+    assert Path("stems/other - drums.wav").read_text() == "precious"
+
+
+def test_events_never_go_into_an_input(capsys: pytest.CaptureFixture[str], mix: str) -> None:
+    before = Path(mix).read_bytes()
+    code, _, err = run(capsys, "render", mix, "-q", "drums", "--events", f"./{mix}")
+    assert code == 2
+    assert "is an input; write the events to another file" in err
+    assert Path(mix).read_bytes() == before
+
+
+def test_events_tell_why_nothing_is_rendered(capsys: pytest.CaptureFixture[str], mix: str) -> None:
+    code, _, err = run(capsys, "render", mix, "-q", "drums", "--device", "abacus", "--events", "e.jsonl")
+    assert code == 1
+    (event,) = (json.loads(line) for line in Path("e.jsonl").read_text(encoding="utf-8").splitlines())
+    assert (event["event"], event["mix"]) == ("error", mix)
+    assert event["message"] in err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a disk that is always full")
+def test_a_full_disk_for_events_is_one_line(capsys: pytest.CaptureFixture[str], mix: str) -> None:
+    code, _, err = run(capsys, "render", mix, "-q", "drums", "--events", "/dev/full")
+    assert code == 1
+    assert complaints(err) == ["soundlasso: cannot write events to '/dev/full': No space left on device"]
+    assert not Path("stems").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a disk that is always full")
+def test_results_that_cannot_be_printed_are_one_line_and_exit_code_1(mix: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "soundlasso", "render", mix, "-q", "a", "--dry-run"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=TIMEOUT_S,
+        )
+    assert (done.returncode, done.stderr) == (1, "soundlasso: No space left on device\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of any bytes")
+def test_a_name_that_is_no_utf8_is_printed(capsys: pytest.CaptureFixture[str], mix: str) -> None:
+    odd = os.fsdecode(b"caf\xe9.wav")
+    os.rename(mix, odd)
+    assert json.loads(run(capsys, "render", odd, "-q", "a", "--json", "-o", "a")[1])["mix"] == odd
+    code, out, _ = run(capsys, "render", odd, "-q", "a", "-o", "b")
+    assert code == 0
+    assert out.startswith("caf\\udce9.wav (1.1 s) took")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals and inherited descriptors")

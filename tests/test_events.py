@@ -54,7 +54,23 @@ def test_a_reader_that_leaves_stops_nothing() -> None:
         log(Event("done", "b.wav"))
 
 
-@pytest.mark.parametrize("target", ["missing/folder/events.jsonl", "fd:999999"])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a disk that is always full")
+def test_a_full_disk_is_told_once() -> None:
+    with EventLog("/dev/full") as log:
+        with pytest.raises(SoundlassoError, match="cannot write events to '/dev/full': No space left"):
+            log(Event("done", "a.wav"))
+        log(Event("done", "b.wav"))
+
+
+def test_a_path_that_is_no_utf8_is_read_back(tmp_path: Path) -> None:
+    with EventLog(str(tmp_path / "events.jsonl")) as log:
+        log(Event("done", "caf\udce9.wav"))
+    assert json.loads((tmp_path / "events.jsonl").read_bytes())["mix"] == "caf\udce9.wav"
+
+
+@pytest.mark.parametrize(
+    "target", ["missing/folder/events.jsonl", "fd:999999", "fd:99999999999999", "nul\0", ""]
+)
 def test_a_target_that_cannot_be_written_is_an_error(target: str) -> None:
     with pytest.raises(SoundlassoError, match="cannot write events"):
         EventLog(target)

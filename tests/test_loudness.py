@@ -75,6 +75,11 @@ def test_less_than_a_gating_block_has_no_loudness(length: int) -> None:
     assert integrated_loudness(noise(1, length), 8000) == -math.inf
 
 
+@pytest.mark.parametrize("rate", [1000, 3300])
+def test_a_rate_below_the_filters_has_no_loudness(rate: int) -> None:
+    assert integrated_loudness(noise(1, 3 * rate), rate) == -math.inf
+
+
 def test_silence_has_no_loudness() -> None:
     assert integrated_loudness(np.zeros((2, 80_000), np.float32), 8000) == -math.inf
 

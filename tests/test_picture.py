@@ -7,6 +7,7 @@ for its pitch one band or one bin, whichever is wider.
 import struct
 from pathlib import Path
 
+import matplotlib.image
 import numpy as np
 import pytest
 import soundfile
@@ -68,6 +69,17 @@ def test_the_picture_is_whole_and_has_a_row_for_each_sound(tmp_path: Path) -> No
         assert data.endswith(b"IEND\xaeB`\x82")
         heights.append(struct.unpack(">I", data[20:24])[0])
     assert heights[1] - heights[0] == pytest.approx(2 * 1.9 * 110, abs=2)
+
+
+def test_any_title_fits_and_makes_no_noise(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(1, 8000).T, 8000)
+    widths = []
+    for label in ("drums", "w" * 300, "声 🎤", "a\nb"):
+        draw_spectrograms([Row(label, path)], tmp_path / "a.png")  # a warning would be an error
+        drawn = matplotlib.image.imread(tmp_path / "a.png")[:, :, 0]
+        widths.append(int((drawn < 0.05).any(axis=0).nonzero()[0][-1]))
+    assert max(widths) - min(widths) <= 2
 
 
 def test_without_matplotlib_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
