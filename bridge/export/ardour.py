@@ -102,7 +102,7 @@ class _Document:
             zip(session.tracks, self._names, titles, strict=True), 1
         ):
             self._add_track(parts, track, file, title, order)
-        self._add_group(parts["RouteGroups"])
+        self._add_group(parts["RouteGroups"], parts["Routes"])
         self._add_tempo(root)
         return root
 
@@ -219,12 +219,14 @@ class _Document:
         straight = {"user-panner": "", "linked-to-route": "1"}
         SubElement(outs, "PannerShell", straight, bypassed="1")
 
-    def _add_group(self, groups: Element) -> None:
+    def _add_group(self, groups: Element, routes: Element) -> None:
         if not self._session.grouped:
             return
         name = plain_text(self._session.name)
         group = SubElement(groups, "RouteGroup", id=self._next(), name=name, hidden="0", active="1")
         group.set("relative", "1")
+        members = (route.get("id", "") for route in routes if route.get("route-group"))
+        group.set("routes", " ".join(members))
         for shared in _GROUPED_BY:
             # Soloing, muting or colouring one stem must not do it to all: the group only holds them together.
             group.set(shared, str(int(shared in ("select", "route-active", "recenable"))))
