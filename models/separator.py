@@ -55,6 +55,13 @@ class Separator:
         """
         return self.text.encode(queries)
 
+    def prepare(self) -> None:
+        """Load now what a query that comes later would wait for: seconds, with lariat.
+
+        For programs whose queries change while they run.
+        """
+        self.text.prepare()
+
     def settle_threads(self) -> None:
         """Set torch, for the whole process, to the threads that this model is fastest with.
 

@@ -1,6 +1,7 @@
 """Text encoders: what can be a query, and MiniLM against the weights it was packed from."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 from functools import cache
@@ -11,10 +12,11 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from soundlasso.dsp.errors import ModelError, QueryError
-from soundlasso.models.text import MINILM, MiniLM, check_query
+from soundlasso.models.text import KNOWN_QUERIES, MINILM, MiniLM, check_query
 
 LEAST_COSINE = 0.999  # of packed against published weights, each caption
 SAME_VECTOR = 1e-6  # alone against in a batch
+HALF_PRECISION = 2e-4  # numbers of a unit vector, stored as float16
 
 SOUNDS = (
     "drums, bass guitar, an acoustic guitar, someone playing the piano, violins, a trumpet solo, a choir, "
@@ -99,6 +101,22 @@ def test_packed_weights_stay_close_to_the_published_ones() -> None:
     assert cosines.min() >= LEAST_COSINE
 
 
+def test_the_vectors_that_ship_are_the_networks_own() -> None:
+    texts = json.loads(KNOWN_QUERIES.with_suffix(".json").read_text("utf-8"))
+    assert len(texts) > 500 and texts == sorted({check_query(text) for text in texts})
+    sample = texts[::10]
+    known, own = minilm().encode(sample), MiniLM(known=None).encode(sample)
+    assert (known - own).abs().max() <= HALF_PRECISION
+    assert torch.equal(minilm().encode(["drums"])[0], MiniLM().encode(["drums"])[0])
+
+
+def test_prepare_loads_what_a_new_query_needs() -> None:
+    encoder = MiniLM()
+    assert "_network" not in vars(encoder)
+    encoder.prepare()
+    assert "_network" in vars(encoder)
+
+
 def test_loading_leaves_the_random_state_alone() -> None:
     state = torch.get_rng_state()
     MiniLM().encode(["drums"])
@@ -122,7 +140,11 @@ def test_it_loads_in_a_fresh_process_without_a_word_or_a_socket() -> None:
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
         "from soundlasso.models.text import MiniLM\n"
         "assert 'transformers' not in sys.modules\n"
-        "MiniLM().encode(['drums'])\n"
+        "encoder = MiniLM()\n"
+        "encoder.encode(['drums'])\n"
+        "assert 'transformers' not in sys.modules\n"
+        "encoder.encode(['a contrabassoon in the next room'])\n"
+        "assert 'transformers' in sys.modules\n"
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60
