@@ -112,7 +112,7 @@ def test_solo_mute_and_enable_decide_who_is_heard() -> None:
 def server(tmp_path_factory: pytest.TempPathFactory, noise: Audio) -> Iterator[Running]:
     root = tmp_path_factory.mktemp("live")
     soundfile.write(root / "loop.wav", noise.T, RATE_HZ, subtype="FLOAT")
-    with running(root=root, live=root / "loop.wav", live_record=root / "heard.wav") as made:
+    with running(root=root, live=str(root / "loop.wav"), live_record=root / "heard.wav") as made:
         yield made
 
 
@@ -124,9 +124,10 @@ def test_a_file_is_played_and_its_slots_are_moved(server: Running) -> None:
         ear.ask("/lasso/query", "a violin", answer="/lasso/done")
         ear.ask("/lasso/notify", 1, 0, 9, answer="/lasso/done")
         ear.ask("/lasso/stream/start", answer="/lasso/done")
-        state, latency_s = ear.wait("/lasso/stream/state", READY_LIMIT_S)
+        state, latency_s, late = ear.wait("/lasso/stream/state", READY_LIMIT_S)
         assert state == "playing"
         assert 0.0 < latency_s < 0.5
+        assert late == 0
         assert ear.wait("/lasso/slot/1/presence")[0] >= 0.0
         while ear.wait("/lasso/meter/slot/1")[1] == 0.0:
             pass  # the latency of the stream passes in silence

@@ -33,8 +33,15 @@ def serve(
     model: Annotated[str, typer.Option(help="Model that separates.")] = "lariat",
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
     live: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Play this file through the slots.")
+        str | None,
+        typer.Option(
+            metavar="jack[:SERVER]|device[:NAME]|FILE",
+            help="What to play through the slots: JACK or PipeWire, a sound card, or a file.",
+        ),
     ] = None,
+    live_channels: Annotated[
+        int, typer.Option(min=1, max=64, help="Channels of JACK or the sound card, in and out.")
+    ] = 2,
     live_record: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Record what is played to this WAV file.")
     ] = None,
@@ -65,6 +72,7 @@ def serve(
         model=model,
         device=device,
         live=live,
+        live_channels=live_channels,
         allow=networks,
         token=token,
         live_record=live_record,
@@ -73,6 +81,7 @@ def serve(
     )
     try:
         check_exposure(options)
+        check_live(options)
         asyncio.run(run_server(options, port_file, mdns))
     except PortError as error:
         typer.echo(f"soundlasso: {error}", err=True)
@@ -97,6 +106,30 @@ def check_exposure(options: "Options") -> None:
         raise SoundlassoError(
             f"a token of {len(options.token)} characters can be guessed; one that cannot is {example}"
         )
+
+
+def check_live(options: "Options") -> None:
+    """Refuse what cannot be played before anything is started.
+
+    Raises
+    ------
+    SoundlassoError
+        For a file that is not there or no audio; for a library that JACK or the sound card needs.
+    """
+    if options.live is None:
+        return
+    from soundlasso.bridge.audiofile import inspect_audio
+    from soundlasso.bridge.live_device import load_sounddevice
+    from soundlasso.bridge.live_jack import load_jack
+    from soundlasso.bridge.osc.live_source import parse_source
+
+    source = parse_source(options.live, options.live_channels)
+    if source.kind == "jack":
+        load_jack()
+    elif source.kind == "device":
+        load_sounddevice()
+    else:
+        inspect_audio(source.name)
 
 
 async def run_server(options: "Options", port_file: Path | None, is_announced: bool = False) -> None:

@@ -29,6 +29,7 @@ class Live:
     def __init__(self, server: "Server") -> None:
         self.state = "stopped"
         self.latency_s = 0.0
+        self.late_blocks = 0
         self._server = server
         self._wanted = False
         self._is_changed = False
@@ -53,6 +54,10 @@ class Live:
             self._is_changed = True
             asyncio.get_running_loop().call_soon(self._control)
 
+    def facts(self) -> list[Any]:
+        """Return what `/lasso/stream/state` tells."""
+        return [self.state, self.latency_s, self.late_blocks]
+
     def _control(self) -> None:
         self._is_changed = False
         if self.process.is_ready:
@@ -67,11 +72,14 @@ class Live:
             self._send("start")
         elif line["event"] == "state":
             self.state, self.latency_s = line["state"], line["latency_s"]
-            server.publish("/lasso/stream/state", [self.state, self.latency_s], Topic.PARAMETERS)
+            self.late_blocks = 0
+            server.publish("/lasso/stream/state", self.facts(), Topic.PARAMETERS)
         elif line["event"] == "refused":
             server.publish(
                 "/lasso/fail", ["/lasso/stream", "bad_args", line["message"][:512]], Topic.PARAMETERS
             )
+        elif line["event"] == "late":
+            self.late_blocks = line["blocks"]
         elif line["event"] == "levels":
             self._take_levels(line["slots"])
 
@@ -92,7 +100,15 @@ class Live:
 def player_command(options: "Options") -> list[str]:
     """Return what starts a player."""
     command = [sys.executable, "-m", "soundlasso.bridge.osc.player", "--model", options.model]
-    command += ["--device", options.device, "--file", str(options.live)]
+    assert options.live is not None
+    command += [
+        "--device",
+        options.device,
+        "--source",
+        options.live,
+        "--channels",
+        str(options.live_channels),
+    ]
     return command + (["--record", str(options.live_record)] if options.live_record else [])
 
 
@@ -128,7 +144,7 @@ def _gain(slot: Slot, any_solo: bool) -> float:
 
 
 def start_stream(server: "Server", call: "Call") -> None:
-    """Play the file through the slots."""
+    """Play what --live names through the slots."""
     live = _live(server)
     if not server.state.voiced():
         raise OscError("no_input", "no slot has a query; set /lasso/query first")
@@ -145,7 +161,7 @@ def stop_stream(server: "Server", call: "Call") -> None:
 def stream_state(server: "Server", call: "Call") -> None:
     """Answer with what the player does and how late the output is."""
     live = _live(server)
-    call.answer(call.address, live.state, live.latency_s)
+    call.answer(call.address, *live.facts())
 
 
 def _live(server: "Server") -> Live:

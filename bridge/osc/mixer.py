@@ -1,8 +1,9 @@
 """The live mix: one stream for all slots, with gains that glide to where a client has moved them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -138,6 +139,45 @@ class LiveMixer:
 
     def _ramp(self, values: tuple[float, ...]) -> Ramp:
         return Ramp(values, self._glide_samples)
+
+
+def mixer_of(
+    separator: Separator, sample_rate: float, channels: int, controls: Mapping[str, Any]
+) -> LiveMixer:
+    """Make the mixer that controls ask for, as `soundlasso.bridge.osc.live.controls` gives them."""
+    return LiveMixer(
+        separator,
+        sample_rate,
+        channels,
+        _voices(controls),
+        mix=controls["mix"],
+        stereo=controls["stereo"],
+        gate=controls["gate"],
+        consistent=controls["consistent"],
+        avoid=controls["avoid"],
+    )
+
+
+def take_up(mixer: LiveMixer, controls: Mapping[str, Any]) -> None:
+    """Have a mixer do what controls ask for; how it treats stereo stays.
+
+    Raises
+    ------
+    QueryError
+        When a text cannot be a query.
+    """
+    mixer.control(_voices(controls), controls["mix"])
+    stream = mixer.stream
+    if stream.gate != controls["gate"]:
+        stream.gate = controls["gate"]
+    if stream.consistent != controls["consistent"]:
+        stream.consistent = controls["consistent"]
+    if stream.avoid != tuple(controls["avoid"]):
+        stream.avoid = controls["avoid"]
+
+
+def _voices(controls: Mapping[str, Any]) -> list[Voice]:
+    return [Voice(**voice) for voice in controls["voices"]]
 
 
 class _Energy:

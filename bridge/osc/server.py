@@ -52,7 +52,8 @@ class Options:
     token: str = ""
     allow_quit: bool = False
     ignore_time_tags: bool = False
-    live: Path | None = None
+    live: str | None = None  # as `soundlasso.bridge.osc.live_source` reads it
+    live_channels: int = 2
     live_record: Path | None = None
     preload: bool = True  # the model, before the first render
     worker_silence_limit_s: float = SILENCE_LIMIT_S

@@ -244,14 +244,14 @@ _RENDER_ROWS = [
 
 _LIVE_ROWS = [
     _trigger(
-        "/lasso/stream/start", live.start_stream, "play the --live file through the slots, in real time"
+        "/lasso/stream/start", live.start_stream, "play what --live names through the slots, in real time"
     ),
     _trigger("/lasso/stream/stop", live.stop_stream, "stop playing; a --live-record file is finished"),
     _question(
         "/lasso/stream/state",
         [],
         live.stream_state,
-        "stopped or playing, and the latency of the output in seconds",
+        "stopped or playing, the latency in seconds, and how many blocks came too late",
     ),
     replace(
         _sent(
