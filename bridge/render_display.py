@@ -1,6 +1,8 @@
 """Show a render's progress to a person: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -66,6 +68,11 @@ class Lines:
     def _is_due(self) -> bool:
         return time.monotonic() - self._last_s >= _LINE_PERIOD_S
 
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Let results be printed: lines get in nobody's way."""
+        yield
+
     def __enter__(self) -> Self:
         """Return the display."""
         return self
@@ -77,7 +84,7 @@ class Lines:
 
 
 class Bars:
-    """A bar for the mix at hand, with time left and real-time factor.
+    """A bar for each mix at work, with time left and real-time factor.
 
     Parameters
     ----------
@@ -93,20 +100,31 @@ class Bars:
             TextColumn("{task.fields[pace]}", markup=False),
         )
         self._progress = Progress(*columns, console=Console(file=stream), transient=True)
-        self._mix = ""
-        self._task: TaskID | None = None
+        self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
-        if self._task is None or event.mix != self._mix:
-            if self._task is not None:
-                self._progress.remove_task(self._task)
-            self._mix = event.mix
-            self._task = self._progress.add_task(_label(event), total=1.0, pace="")
+        if event.event in ("done", "skipped", "error"):
+            task = self._tasks.pop(event.mix, None)
+            if task is not None:
+                self._progress.remove_task(task)
+            return
+        if event.mix not in self._tasks:
+            self._tasks[event.mix] = self._progress.add_task(_label(event), total=1.0, pace="")
+        task = self._tasks[event.mix]
         if event.event == "stage" and event.stage is not None:
-            self._progress.update(self._task, pace=_STAGES[event.stage])
+            self._progress.update(task, pace=_STAGES[event.stage])
         elif event.event == "progress":
-            self._progress.update(self._task, completed=event.fraction, pace=describe_pace(event))
+            self._progress.update(task, completed=event.fraction, pace=describe_pace(event))
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the bars away while results are printed."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
 
     def __enter__(self) -> Self:
         """Begin to draw."""
@@ -116,5 +134,5 @@ class Bars:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the bar away, so that only results stay on the screen."""
+        """Take the bars away, so that only results stay on the screen."""
         self._progress.stop()

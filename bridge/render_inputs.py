@@ -2,6 +2,7 @@
 
 import glob
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -46,6 +47,25 @@ def find_inputs(arguments: Sequence[str], out: Path) -> list[Input]:
         for mix in _find(argument, out):
             found.setdefault(os.path.realpath(mix.path), mix)
     return list(found.values())
+
+
+def read_list(source: str) -> list[str]:
+    """Read paths from a text file, one a line; ``-`` is standard input.  Empty lines are passed over.
+
+    Raises
+    ------
+    SoundlassoError
+        The file cannot be read, or names nothing.
+    """
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SoundlassoError(f"cannot read the list {source!r}: {reason}") from error
+    paths = [line.strip() for line in text.splitlines() if line.strip()]
+    if not paths:
+        raise SoundlassoError(f"the list {source!r} names no file; write one path a line")
+    return paths
 
 
 def _find(argument: str, out: Path) -> list[Input]:

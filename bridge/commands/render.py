@@ -1,10 +1,9 @@
-"""`soundlasso render`: name sounds, get their stems as files."""
+"""`soundlasso render`: name sounds, or a preset, and get files."""
 
 import contextlib
-import json
+import dataclasses
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -14,24 +13,28 @@ from typing import Annotated, Any
 import typer
 
 from soundlasso.bridge.audiofile_format import FORMATS, SUBTYPES
-from soundlasso.bridge.events import Event, EventLog, OnEvent
-from soundlasso.bridge.naming import DEFAULT_TEMPLATE, FIELDS, printable
-from soundlasso.bridge.render_display import Bars, Lines
-from soundlasso.bridge.render_inputs import Input, find_inputs
-from soundlasso.bridge.render_plan import (
-    Existing,
-    RenderPlan,
-    RenderSettings,
-    check_existing,
-    check_plan_space,
-    check_plans,
-    plan_render,
-)
-from soundlasso.bridge.render_result import RenderResult, StemResult
-from soundlasso.dsp.errors import AudioFileError, SoundlassoError, UnknownModelError
+from soundlasso.bridge.batch_report import BatchReport
+from soundlasso.bridge.commands.render_run import FAILURE, USAGE, Batch, Manner, complain
+from soundlasso.bridge.events import EventLog
+from soundlasso.bridge.naming import DEFAULT_TEMPLATE, FIELDS
+from soundlasso.bridge.render_inputs import Input, find_inputs, read_list
+from soundlasso.bridge.render_plan import Existing, RenderSettings
+from soundlasso.dsp.errors import SoundlassoError
 
-FAILURE, USAGE = 1, 2
 _TERMINATED = 128 + signal.SIGTERM
+# Options that a preset decides, and how to change them there.
+_OF_PRESET = {
+    "model": "model",
+    "rest": "rest.write",
+    "remove": "stem.NAME.remove",
+    "format": "output.format",
+    "subtype": "output.subtype",
+    "name": "output.name",
+    "stereo": "stereo",
+    "consistent": "consistent",
+    "avoid": "stem.NAME.avoid",
+    "gate": "gate",
+}
 
 
 class Stereo(StrEnum):
@@ -42,13 +45,33 @@ class Stereo(StrEnum):
 
 
 def render(
+    context: typer.Context,
     mixes: Annotated[
-        list[str], typer.Argument(metavar="MIX...", help="Files, folders or patterns.", show_default=False)
-    ],
+        list[str] | None,
+        typer.Argument(metavar="MIX...", help="Files, folders or patterns.", show_default=False),
+    ] = None,
     queries: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option("--query", "-q", help="A sound to pull out; repeat for more.", show_default=False),
-    ],
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset", "-p", metavar="NAME|FILE", help="Do the job of a preset instead.", show_default=False
+        ),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change the preset: stem.drums.gain_db=-3.", show_default=False
+        ),
+    ] = None,
+    listed: Annotated[
+        str | None,
+        typer.Option(
+            "--list", metavar="FILE", help="More mixes, a path a line; - for input.", show_default=False
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the files.")] = Path("stems"),
     model: Annotated[str, typer.Option(help="A model's name, or its weights file.")] = "lariat",
     rest: Annotated[bool, typer.Option(help="Write the mix without the stems, too.")] = True,
@@ -95,6 +118,7 @@ def render(
         bool,
         typer.Option(
             "--skip-existing",
+            "--resume",
             help="Pass over mixes rendered before from the same input, queries, model and settings.",
         ),
     ] = False,
@@ -102,6 +126,15 @@ def render(
         bool, typer.Option("--dry-run", help="Check all, print the files to come, compute nothing.")
     ] = False,
     device: Annotated[str, typer.Option(metavar="cpu|cuda|mps", help="Where to compute.")] = "cpu",
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Mixes to render at once, each in a process with the model in memory.")
+    ] = 1,
+    summary: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write what became of each mix, as .jsonl or .csv.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Name sounds, get their stems as files.
 
@@ -110,32 +143,75 @@ def render(
     """
     signal.signal(signal.SIGTERM, _end)
     try:
-        settings = RenderSettings(
-            model=model,
-            rest=rest,
-            remove=remove,
-            start_s=start,
-            length_s=length,
-            format=format,
-            subtype=subtype,
-            name=name,
-            stereo=stereo.value,
-            consistent=consistent,
-            avoid=tuple(avoid or ()),
-            gate=gate,
-            plot=plot,
-            existing=_existing(overwrite, skip_existing),
-            device=device,
-        )
-        inputs = find_inputs(mixes, out)
+        _check_asked(context, mixes, queries, preset, changes, listed)
+        more: dict[str, Any] = {
+            "start_s": start,
+            "length_s": length,
+            "existing": _existing(overwrite, skip_existing),
+            "device": device,
+        }
+        if preset is not None:
+            settings = _of_preset(preset, changes or (), plot, more)
+        else:
+            settings = RenderSettings(
+                model=model,
+                rest=rest,
+                remove=remove,
+                format=format,
+                subtype=subtype,
+                name=name,
+                stereo=stereo.value,
+                consistent=consistent,
+                avoid=tuple(avoid or ()),
+                gate=gate,
+                plot=plot,
+                **more,
+            )
+        inputs = find_inputs([*(mixes or ()), *(read_list(listed) if listed else ())], out)
+        report = BatchReport(summary)
         log = _open_log(events, inputs)
     except SoundlassoError as error:
-        raise _usage(error) from error
-    batch = _Batch(inputs, as_json, log)
+        complain(error)
+        raise typer.Exit(USAGE) from error
+    batch = Batch(inputs, Manner(as_json, jobs, dry_run), log, report)
     with log or contextlib.nullcontext():
-        batch.run(queries, settings, dry_run)
+        batch.run(queries or (), settings)
     if batch.failed:
         raise typer.Exit(FAILURE)
+
+
+def _check_asked(
+    context: typer.Context,
+    mixes: Sequence[str] | None,
+    queries: Sequence[str] | None,
+    preset: str | None,
+    changes: Sequence[str] | None,
+    listed: str | None,
+) -> None:
+    """Refuse options that lack something, or do not go together."""
+    if not mixes and not listed:
+        raise SoundlassoError("missing argument 'MIX...'; name files or folders, or give a --list")
+    if not queries and preset is None:
+        raise SoundlassoError("missing option '--query' or '--preset'; name a sound, or what to do")
+    if queries and preset is not None:
+        raise SoundlassoError(
+            "--query and --preset exclude each other; add a sound by --set stem.NAME.query=TEXT"
+        )
+    if changes and preset is None:
+        raise SoundlassoError("--set changes a preset; name one with --preset")
+    if preset is not None:
+        for option, key in _OF_PRESET.items():
+            source = context.get_parameter_source(option)
+            if source is not None and source.name == "COMMANDLINE":
+                raise SoundlassoError(f"--{option} goes with --query; with a preset, use --set {key}=VALUE")
+
+
+def _of_preset(name: str, changes: Sequence[str], plot: bool, more: dict[str, Any]) -> RenderSettings:
+    from soundlasso.bridge.presets.library import load_preset
+    from soundlasso.bridge.presets.rendering import settings_of
+
+    settings = settings_of(load_preset(name, changes), **more)
+    return dataclasses.replace(settings, plot=settings.plot or plot)
 
 
 def _existing(overwrite: bool, skip_existing: bool) -> Existing:
@@ -155,137 +231,3 @@ def _open_log(target: str | None, inputs: Sequence[Input]) -> EventLog | None:
 def _end(number: int, frame: FrameType | None) -> None:
     """Leave as Ctrl-C does, so that no partial file stays."""
     raise SystemExit(_TERMINATED)
-
-
-def _complain(text: object) -> None:
-    typer.echo(f"soundlasso: {printable(text)}", err=True)
-
-
-def _print_json(fields: dict[str, Any]) -> None:
-    """Print an object on one line; bytes of a path that are no UTF-8 become escapes."""
-    typer.echo(json.dumps(fields, ensure_ascii=False).encode(errors="backslashreplace").decode())
-
-
-def _usage(error: SoundlassoError) -> typer.Exit:
-    _complain(error)
-    return typer.Exit(USAGE)
-
-
-class _Batch:
-    """Several mixes in one go, of which a bad one does not stop the others."""
-
-    def __init__(self, inputs: Sequence[Input], as_json: bool, log: EventLog | None) -> None:
-        self.failed = False
-        self._inputs = inputs
-        self._as_json = as_json
-        self._log = log
-
-    def run(self, queries: Sequence[str], settings: RenderSettings, dry_run: bool) -> None:
-        """Check all, then render all, or only say what would come of it."""
-        try:
-            plans = self._plan(queries, settings)
-        except SoundlassoError as error:
-            raise self._stop(error, USAGE) from error
-        try:
-            check_plan_space(plans)
-            if plans:
-                self._load(settings)
-        except SoundlassoError as error:
-            raise self._stop(error, USAGE if isinstance(error, UnknownModelError) else FAILURE) from error
-        if dry_run:
-            _print_plans(plans, self._as_json)
-        else:
-            self._render(plans)
-
-    def _plan(self, queries: Sequence[str], settings: RenderSettings) -> list[RenderPlan]:
-        plans = []
-        for mix in self._inputs:
-            try:
-                plan = plan_render(mix.path, queries, mix.out, settings)
-                if settings.existing == "skip":  # of a batch that is taken up again, one mix alone fails
-                    check_existing(plan)
-                plans.append(plan)
-            except AudioFileError as error:
-                self._fail(mix.path, error)
-        check_plans(plans, [mix.path for mix in self._inputs])
-        return plans
-
-    def _render(self, plans: Sequence[RenderPlan]) -> None:
-        for plan in plans:
-            try:
-                result = self._render_one(plan)
-            except (SoundlassoError, OSError) as error:
-                self._fail(plan.mix.path, error)
-            else:
-                for warning in result.warnings:
-                    _complain(warning)
-                _print_result(result, self._as_json)
-
-    def _load(self, settings: RenderSettings) -> None:
-        from soundlasso.models.separator import load_model
-
-        load_model(settings.model, settings.device).settle_threads()
-
-    def _render_one(self, plan: RenderPlan) -> RenderResult:
-        from soundlasso.bridge.render import run_plan
-
-        with Bars(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr) as display:
-            return run_plan(plan, progress=_both(display, self._log))
-
-    def _fail(self, mix: Path, error: Exception) -> None:
-        self.failed = True
-        _complain(error)
-        self._tell(mix, error)
-
-    def _stop(self, error: SoundlassoError, code: int) -> typer.Exit:
-        """Say why no mix can be rendered, and how to exit."""
-        _complain(error)
-        for mix in self._inputs:
-            self._tell(mix.path, error)
-        return typer.Exit(code)
-
-    def _tell(self, mix: Path, error: Exception) -> None:
-        if self._log is not None:
-            self._log(Event("error", str(mix), message=str(error)))
-
-
-def _both(display: OnEvent, log: OnEvent | None) -> OnEvent:
-    def tell(event: Event) -> None:
-        display(event)
-        if log is not None:
-            log(event)
-
-    return tell
-
-
-def _print_plans(plans: Sequence[RenderPlan], as_json: bool) -> None:
-    for plan in plans:
-        if as_json:
-            _print_json(_plan_to_dict(plan))
-        else:
-            typer.echo("\n".join(printable(path) for path in plan.files))
-
-
-def _plan_to_dict(plan: RenderPlan) -> dict[str, Any]:
-    stems = zip(plan.queries, plan.stems, strict=True)
-    return {
-        "mix": str(plan.mix.path),
-        "stems": [{"query": query, "path": None if path is None else str(path)} for query, path in stems],
-        "rest": None if plan.rest is None else str(plan.rest),
-    }
-
-
-def _print_result(result: RenderResult, as_json: bool) -> None:
-    if as_json:
-        _print_json(result.to_dict())
-        return
-    done = "was there" if result.skipped else f"took {result.realtime_factor:.3f} of real time"
-    typer.echo(f"{printable(result.mix)} ({result.seconds:.1f} s) {done}")
-    for stem in [*result.stems, *([result.rest] if result.rest else [])]:
-        typer.echo(f"  {_describe(stem)}")
-
-
-def _describe(stem: StemResult) -> str:
-    where = f"{stem.query!r}, removed" if stem.path is None else printable(stem.path)
-    level = "silent" if stem.peak_db < -200 else f"peak {stem.peak_db:.1f} dBFS"
-    return f"{where}: {level}" if stem.presence is None else f"{where}: {level}, presence {stem.presence:.0%}"
