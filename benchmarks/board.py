@@ -16,7 +16,7 @@ from soundlasso.bridge.separate import Separate
 
 RATE = 44_100
 FRAMES = (256, 1024, 8192)
-ROUNDS, CALLS = 40, 20
+TURNS = 1500
 
 
 def chain() -> list[pedalboard.Plugin]:
@@ -33,23 +33,30 @@ def chain() -> list[pedalboard.Plugin]:
 def seconds(call: Callable[[], object]) -> float:
     """Return the processor time of one call: on a busy machine, time on the wall says nothing."""
     began = time.thread_time()
-    for _ in range(CALLS):
-        call()
-    return (time.thread_time() - began) / CALLS
+    call()
+    return time.thread_time() - began
 
 
 def overhead(frames: int, reset: bool) -> tuple[float, float]:
-    """Return a native call's time, and the share that a Board adds: the best of turns side by side."""
+    """Return a native call's time, and the share that a Board adds.
+
+    Calls take turns, and each is compared with its neighbour, so that a machine whose speed wanders is
+    no part of the result: it is the median difference over the median call.
+    """
     audio = (0.1 * np.random.default_rng(0).standard_normal((2, frames))).astype(np.float32)
     native, board = pedalboard.Chain(chain()), Board(chain())
     native.process(audio, RATE)
     board.process(audio, RATE)
-    pairs = []
-    for _ in range(ROUNDS):
-        plain = seconds(lambda: native.process(audio, RATE, reset=reset))
-        pairs.append((plain, seconds(lambda: board.process(audio, RATE, reset=reset))))
-    plain, ours = (min(times) for times in zip(*pairs, strict=True))
-    return plain, ours / plain - 1
+    turns = [
+        (
+            seconds(lambda: native.process(audio, RATE, reset=reset)),
+            seconds(lambda: board.process(audio, RATE, reset=reset)),
+        )
+        for _ in range(TURNS)
+    ]
+    plain, ours = np.array(turns[TURNS // 10 :]).T  # the first ones warm up
+    typical = float(np.median(plain))
+    return typical, float(np.median(ours - plain)) / typical
 
 
 def click_db(hard: bool) -> float:

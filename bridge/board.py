@@ -1,11 +1,11 @@
 """A chain of effects: pedalboard's native plugins and Python effects, in one board."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from soundlasso.bridge.container import Container, Line, Stage
 from soundlasso.bridge.effect import Audio, Effect, StreamSpec, join
-from soundlasso.bridge.native import Native, NativeRun, render_natives
+from soundlasso.bridge.native import Native, NativeRun, NativeWhole
 
 
 class Board(Container):
@@ -23,6 +23,9 @@ class Board(Container):
     array([[-1.995, -1.995, -1.995, -1.995],
            [-1.995, -1.995, -1.995, -1.995]], dtype=float32)
     """
+
+    _whole_of: Sequence[Effect] = ()
+    _whole: Sequence[Effect | NativeWhole] = ()
 
     def _stages(self, members: Sequence[Effect], spec: StreamSpec) -> tuple[Stage, ...]:
         stages: list[Stage] = []
@@ -57,13 +60,20 @@ class Board(Container):
         return samples
 
     def _render(self, members: Sequence[Effect], samples: Audio, spec: StreamSpec) -> Audio:
-        for native, group in itertools.groupby(members, lambda member: isinstance(member, Native)):
-            if native:
-                samples = render_natives([m for m in group if isinstance(m, Native)], samples, spec)
-            else:
-                for member in group:
-                    samples = member.render(samples, spec)
+        if self._whole_of is not members:
+            self._whole_of, self._whole = members, list(whole_runs(members))
+        for run in self._whole:
+            samples = run.render(samples, spec)
         return samples
+
+
+def whole_runs(members: Iterable[Effect]) -> Iterator[Effect | NativeWhole]:
+    """Group native neighbours, as whole signals go through them; there each is compensated by itself."""
+    for native, group in itertools.groupby(members, lambda member: isinstance(member, Native)):
+        if native:
+            yield NativeWhole([member for member in group if isinstance(member, Native)])
+        else:
+            yield from group
 
 
 def is_steady(member: Effect) -> bool:

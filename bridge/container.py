@@ -134,6 +134,7 @@ class Container(AlignedEffect):
         if self._line is not None and self._spec is not None:
             self._publish(self._link(items, self._spec, self._members()), self._spec)
         self._items = tuple(items)
+        self._holds_boards = any(isinstance(item, AlignedEffect) for item in items)
 
     def _publish(self, line: Line, spec: StreamSpec) -> None:
         if self._playing is not None and self._playing.stages:
@@ -150,11 +151,14 @@ class Container(AlignedEffect):
 
     def _effects(self) -> tuple[Effect, ...]:
         """Return every item as an effect, the same ones as long as the list is the same."""
-        items, effects = self._wrapped
-        if items is not self._items:
-            effects = effects_of(self._items, self._members())
-            self._wrapped = self._items, effects
-        return effects
+        with self._editing:
+            if self._holds_boards:
+                check_items(self, self._items)  # a board inside may have been edited
+            items, effects = self._wrapped
+            if items is not self._items:
+                effects = effects_of(self._items, self._members())
+                self._wrapped = self._items, effects
+            return effects
 
     def _members(self) -> tuple[Effect, ...]:
         """Return what plays and what will play next: both must not be started again."""
@@ -198,33 +202,40 @@ class Container(AlignedEffect):
 
     def render(self, samples: Audio, spec: StreamSpec) -> Audio:
         """Process a whole signal, each effect compensated on its own."""
-        with self._editing:
-            if any(isinstance(item, AlignedEffect) for item in self._items):
-                check_items(self, self._items)  # a board inside may have been edited
-            members = self._effects()
+        members = self._effects()
         done = self._render(members, samples, spec)
-        goes_on = all(member._spec is not None for member in members)
-        self._spec = spec if goes_on else None
-        self._line = self._playing = Line(members, ()) if goes_on else None  # stages when they are needed
+        self._go_on(members, spec)
         return done
+
+    def _go_on(self, members: tuple[Effect, ...], spec: StreamSpec) -> None:
+        """Let a stream begin where a whole signal ended, if every effect can."""
+        line = self._playing
+        if any([member._spec is None for member in members]):
+            self._spec = self._line = self._playing = None
+            return
+        self._spec = spec
+        if line is None or line.stages or line.members is not members or self._line is not line:
+            self._line = self._playing = Line(members, ())  # stages when they are needed
 
     def push(self, samples: Audio) -> Audio:
         """Take any number of samples; return those that are ready, after taking up any edit."""
         line, edge = self._take_up()
-        done = join([edge, self._play(line, samples)]) if edge.size else self._play(line, samples)
-        self.latency_samples = self._latency(line.members)
-        return done
+        done = self._play(line, samples)
+        if edge is not None or self._holds_boards:  # a board inside may have been edited
+            self.latency_samples = self._latency(line.members)
+        return done if edge is None else join([edge, done])
 
-    def _take_up(self) -> tuple[Line, Audio]:
+    def _take_up(self) -> tuple[Line, Audio | None]:
+        """Return the line to play, and after an edit what the one before it still gives."""
         line, playing = self._line, self._playing
         assert line is not None and playing is not None and self._spec is not None, "audio before start()"
         if not line.stages and line.members:
             with self._editing:
                 line = Line(line.members, self._stages(line.members, self._spec))
                 self._begin(self._spec, line)
-            return line, self._spec.zeros(0)
+            return line, None
         if line is playing:
-            return line, self._spec.zeros(0)
+            return line, None
         edge = self._switch(playing, line)
         self._playing = line
         return line, edge
@@ -233,7 +244,8 @@ class Container(AlignedEffect):
         """Return what is still inside; then the board is as just started."""
         assert self._spec is not None, "drain() before start()"
         line, edge = self._take_up()
-        rest = join([edge, self._drain(line, self._spec.zeros(0))])
+        last = self._drain(line, self._spec.zeros(0))
+        rest = last if edge is None else join([edge, last])
         self._begin(self._spec, line)
         return rest
 

@@ -40,6 +40,8 @@ class Layout:
         self._channels_first = self._detect(array.shape)
         samples = array[None] if self._mono else array if self._channels_first else array.T
         self._channels = samples.shape[0] or self._channels
+        if array.dtype == np.float32:
+            return np.ascontiguousarray(samples)
         with np.errstate(over="ignore"):  # beyond float32 is infinite, and that is refused by name later
             audio: Audio = np.ascontiguousarray(samples, np.float32)
         return audio

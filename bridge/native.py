@@ -102,11 +102,13 @@ class Native(Effect):
     """
 
     steady = True
+    _taken = _given = 0
 
     def __init__(self, plugin: Plugin) -> None:
         self.plugin = plugin
         self._board = Chain([plugin])
         self._never_late = is_never_late(plugin)
+        self._whole: NativeWhole | None = None
 
     def start(self, spec: StreamSpec) -> None:
         """Fix the block size and measure the latency.
@@ -208,11 +210,13 @@ class Native(Effect):
 
     def render(self, samples: Audio, spec: StreamSpec) -> Audio:
         """Process a whole signal, by pedalboard alone."""
-        return render_natives([self], samples, spec)
+        if self._whole is None:
+            self._whole = NativeWhole([self])
+        return self._whole.render(samples, spec)
 
     def go_on(self, spec: StreamSpec) -> None:
         """After a whole signal: take the plugin as it is for a stream, if it is never late."""
-        if self._never_late and spec == self._spec:
+        if self._never_late and (spec is self._spec or spec == self._spec):
             self._taken = self._given = 0
         elif self._never_late:
             self._adopt(spec)
@@ -259,7 +263,7 @@ class NativeRun:
     """Steady plugins in a row as one native board: one call into C++ for all of them."""
 
     def __init__(self, members: Sequence[Native], spec: StreamSpec) -> None:
-        self.members = tuple(members)
+        self._late = tuple(member for member in members if member.latency_samples)
         self._spec = spec
         self._max_block = min(member.max_block for member in members)
         self._board = Chain([member.plugin for member in members])
@@ -269,34 +273,61 @@ class NativeRun:
         flowing = samples.shape[1]
         if not flowing:
             return samples
-        for member in self.members:
+        for member in self._late:  # in the others nothing ever waits
             flowing = member.count(flowing)
         teach_layout(self._board, samples, self._spec)
         return self._board.process(samples, self._spec.sample_rate, self._max_block, False)
 
 
-def teach_layout(board: Chain, samples: Audio, spec: StreamSpec) -> None:
-    """Before very few samples come, show a chain of prepared plugins which axis is the channels."""
-    if 0 < samples.shape[1] <= spec.channels:
+class NativeWhole:
+    """Plugins in a row for whole signals: pedalboard's own board, kept from one call to the next."""
+
+    def __init__(self, members: Sequence[Native]) -> None:
+        self._members = tuple(members)
+        self._heard = StreamSpec(0, 0, 0)
+        self._board: Chain | None = None
+
+    def render(self, samples: Audio, spec: StreamSpec) -> Audio:
+        """Process a whole signal, by one call of pedalboard's own."""
+        if not samples.shape[1]:  # some plugins end the process with a division by zero
+            for member in self._members:
+                member.begin_anew()
+            return samples
+        board = self._board_of(samples, spec)
+        done = board.process(samples, spec.sample_rate, spec.max_block, True)
+        heard = self._prepared_for(spec, min(spec.max_block, samples.shape[1]))
+        for member in self._members:
+            if member._taken or member._spec is not heard:
+                member.go_on(heard)
+        return done
+
+    def _board_of(self, samples: Audio, spec: StreamSpec) -> Chain:
+        if self._board is None or self._heard.channels != spec.channels:  # it remembers the channels
+            self._board = Chain([member.plugin for member in self._members])
+            teach_layout(self._board, samples, spec, reset=True)
+        return self._board
+
+    def _prepared_for(self, spec: StreamSpec, longest: int) -> StreamSpec:
+        """Return what the plugins are prepared for now: the same object while it is the same."""
+        known = self._heard
+        if (known.sample_rate, known.channels, known.max_block) != (spec.sample_rate, spec.channels, longest):
+            self._heard = replace(spec, max_block=longest)
+        return self._heard
+
+
+def teach_layout(board: Chain, samples: Audio, spec: StreamSpec, *, reset: bool = False) -> None:
+    """Before very few samples come, show a chain which axis is the channels.
+
+    Without `reset` its plugins are prepared already, and keep their state.
+    """
+    if not 0 < samples.shape[1] <= spec.channels:
+        return
+    if reset:
+        board.process(spec.zeros(spec.channels + 1), spec.sample_rate, spec.max_block, True)
+    else:
         board.process(spec.zeros(0), spec.sample_rate, 1, False)
 
 
 def wrap(plugin: Plugin) -> Native:
     """Return a native plugin as an effect."""
     return External(plugin) if isinstance(plugin, ExternalPlugin) else Native(plugin)
-
-
-def render_natives(members: Sequence[Native], samples: Audio, spec: StreamSpec) -> Audio:
-    """Process a whole signal through plugins in a row, by one call of pedalboard's own."""
-    if not samples.shape[1]:  # some plugins end the process with a division by zero
-        for member in members:
-            member.begin_anew()
-        return samples
-    board = Chain([member.plugin for member in members])
-    if samples.shape[1] <= spec.channels:  # too short to tell the channels by
-        board.process(spec.zeros(spec.channels + 1), spec.sample_rate, spec.max_block, True)
-    done = board.process(samples, spec.sample_rate, spec.max_block, True)
-    heard = replace(spec, max_block=min(spec.max_block, samples.shape[1]))
-    for member in members:
-        member.go_on(heard)
-    return done
