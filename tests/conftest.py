@@ -1,11 +1,13 @@
 """Settings that all tests share."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
 
 from soundlasso.models.separator import Separator, load_model
+from tests.osc_help import Ear, Running, running
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,6 +19,20 @@ def one_thread() -> None:
 @pytest.fixture(scope="session")
 def lariat() -> Separator:
     return load_model("lariat")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    """Run an OSC server; a module that needs another one has its own fixture of this name."""
+    with running() as made:
+        yield made
+
+
+@pytest.fixture
+def ear(server: Running) -> Iterator[Ear]:
+    """Talk to the OSC server."""
+    with Ear(server.port) as made:
+        yield made
 
 
 class _SkipsFailCi:

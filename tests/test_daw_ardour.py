@@ -4,7 +4,6 @@ Stems and rest are compared with what was recorded (1e-6 of full scale).
 """
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import soundfile
 
 from soundlasso.bridge.daw.kits import find_kit, install_kit
 from tests.daw_ardour import LENGTH, POSITION, START, Session
-from tests.osc_help import Ear, Running, running
+from tests.osc_help import Ear, Running
 
 TOLERANCE = 1e-6
 
@@ -24,12 +23,6 @@ AUDIO = (0.1 * np.random.default_rng(11).standard_normal((2, 100_000))).astype(n
 @pytest.fixture
 def session(tmp_path: Path) -> Session:
     return Session(tmp_path, AUDIO)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with running() as made:
-        yield made
 
 
 def installed(folder: Path, port: int = 17770) -> Path:

@@ -36,12 +36,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield made
 
 
-@pytest.fixture
-def ear(server: Running) -> Iterator[Ear]:
-    with Ear(server.port) as made:
-        yield made
-
-
 def wait_until(is_so: Callable[[], bool]) -> None:
     end_s = time.monotonic() + PROGRAM_LIMIT_S
     while not is_so():

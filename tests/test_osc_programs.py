@@ -6,13 +6,12 @@ Each is skipped, with the reason, where it is not installed.
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from soundlasso.bridge.osc.packet import MAX_PACKET_BYTES
-from tests.osc_help import Ear, Running, running
+from tests.osc_help import Ear, Running
 
 PROGRAM_LIMIT_S = 30.0
 
@@ -24,18 +23,6 @@ def needs(program: str) -> pytest.MarkDecorator:
 def node_has(package: str) -> bool:
     command = ["node", "-e", f"require.resolve('{package}')"]
     return shutil.which("node") is not None and subprocess.run(command, capture_output=True).returncode == 0
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with running() as made:
-        yield made
-
-
-@pytest.fixture
-def ear(server: Running) -> Iterator[Ear]:
-    with Ear(server.port) as made:
-        yield made
 
 
 def run(*command: str) -> str:

@@ -17,18 +17,6 @@ FLOAT32_STEP = 1e-6  # relative: what a value loses on its way through an OSC fl
 DUE_TOLERANCE_S = 1.0  # a busy machine may be late; it must never be early
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with running() as made:
-        yield made
-
-
-@pytest.fixture
-def ear(server: Running) -> Iterator[Ear]:
-    with Ear(server.port) as made:
-        yield made
-
-
 def bundle(*packets: bytes, due_s: float | None = None) -> bytes:
     tag = 1 if due_s is None else int((due_s + NTP_TO_UNIX_S) * 2**32)
     elements = b"".join(struct.pack(">i", len(packet)) + packet for packet in packets)

@@ -14,19 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from soundlasso.bridge.osc.packet import MAX_PACKET_BYTES, Message, decode, encode
 from soundlasso.bridge.osc.table import ROWS, Access
-from tests.osc_help import ANSWER_LIMIT_S, Ear, Running, running
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with running() as made:
-        yield made
-
-
-@pytest.fixture
-def ear(server: Running) -> Iterator[Ear]:
-    with Ear(server.port) as made:
-        yield made
+from tests.osc_help import ANSWER_LIMIT_S, Ear, Running
 
 
 @pytest.fixture

@@ -1,0 +1,116 @@
+"""Mutated traffic of every address, over UDP, TCP in both framings and HTTP: the server lives, its memory
+stays flat, its counters are right.
+
+For some seconds here; ``SOUNDLASSO_FUZZ_S=600 python -m pytest -s tests/test_osc_fuzz.py`` takes ten minutes.
+"""
+
+import gc
+import os
+import random
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from soundlasso.bridge.osc.arguments import Arg
+from soundlasso.bridge.osc.framing import LengthPrefixed, Slip
+from soundlasso.bridge.osc.packet import encode
+from soundlasso.bridge.osc.table import ROWS, Access, Row
+from tests.osc_help import ANSWER_LIMIT_S, DRAIN_LIMIT_S, Ear, Running, running
+from tests.test_osc_packet import mutated, raw_bundle
+
+DURATION_S = float(os.environ.get("SOUNDLASSO_FUZZ_S", "5"))
+WARM_SHARE = 0.25  # of the time, before memory is looked at first
+RSS_GROWTH_LIMIT_BYTES = 10 << 20
+SEED = 7
+UDP_IN_A_ROW = 40  # between looks at whether all were counted
+WORDS = {"job": "j", "address": "/lasso/mix", "path": "mix.wav", "prefix": "/lasso/slot", "token": "x"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Run a server in an empty folder, whose worker is never needed."""
+    with running(root=tmp_path_factory.mktemp("fuzz")) as made:
+        yield made
+
+
+def example(arg: Arg) -> Any:
+    """Return a value that fits."""
+    if arg.choices:
+        return arg.choices[-1]
+    if arg.tag == "s":
+        return WORDS.get(arg.name, "solo violin")
+    return {"i": 1, "f": 0.5, "*": "more"}[arg.tag]
+
+
+def packet_of(row: Row) -> bytes:
+    return encode(row.address.replace("{slot}", "2"), [example(arg) for arg in row.args])
+
+
+def valid_packets() -> list[bytes]:
+    """One packet for each address that can be written to, bundles of them, and some patterns."""
+    packets = [packet_of(row) for row in ROWS if row.access is not Access.SENT]
+    bundles = [raw_bundle(*packets[i : i + 3]) for i in range(0, len(packets), 3)]
+    patterns = [encode(address, [1]) for address in ("/lasso/slot/*/mute", "//gain", "/lasso/{mix,gate}")]
+    return [*packets, *bundles, *patterns]
+
+
+def rss_bytes() -> int:
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+def send_udp(rng: random.Random, valid: list[bytes], ear: Ear) -> int:
+    """Send some datagrams and wait until they are taken; return how many packets that were."""
+    for _ in range(UDP_IN_A_ROW):
+        ear.socket.send(mutated(rng, rng.choice(valid)))
+        start_s = time.monotonic()
+        ear.ask("/lasso/ping", answer="/lasso/pong")
+        assert time.monotonic() - start_s < ANSWER_LIMIT_S
+    ear.drain()
+    ear.heard.clear()
+    return 2 * UDP_IN_A_ROW + 1
+
+
+def send_tcp(rng: random.Random, valid: list[bytes], port: int) -> None:
+    """Send a stream of framed packets, bytes of which are wrong, and hang up."""
+    framing = rng.choice([Slip, LengthPrefixed])()
+    stream = b"".join(framing.frame(mutated(rng, rng.choice(valid))) for _ in range(5))
+    http = b"GET /lasso/mix?VALUE HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\r\n"
+    data = mutated(rng, rng.choice([stream, http]))
+    with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_LIMIT_S) as line:
+        try:
+            line.sendall(data)
+            line.shutdown(socket.SHUT_WR)
+            while line.recv(65536):
+                pass
+        except (ConnectionError, TimeoutError):
+            pass  # refused in the middle, or waiting for the rest of a packet
+
+
+def test_mutated_traffic_harms_nothing(server: Running, ear: Ear, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("CRITICAL", "soundlasso")  # pytest would keep what /lasso/dump logs
+    rng = random.Random(SEED)
+    valid = valid_packets()
+    counters = server.server.counters
+    started_s, sent, streams, grown_from = time.monotonic(), 0, 0, 0
+    while (elapsed_s := time.monotonic() - started_s) < DURATION_S:
+        before = server.ask(lambda: counters.packets)
+        count = send_udp(rng, valid, ear)
+        assert server.ask(lambda: counters.packets) - before == count
+        send_tcp(rng, valid, server.port)
+        server.ask(lambda: None)
+        sent, streams = sent + count, streams + 1
+        if not grown_from and elapsed_s > WARM_SHARE * DURATION_S:
+            grown_from = rss_bytes()
+    growth = rss_bytes() - grown_from
+    errors = server.ask(lambda: counters.errors)
+    print(f"\n{sent} packets, {streams} streams, {errors} refused, memory grew by {growth / 1e6:.1f} MB")
+    assert 0 < errors < sent + 10 * streams
+    assert growth < RSS_GROWTH_LIMIT_BYTES
+    assert not list(server.server.options.root.iterdir())
+    ear.send("/lasso/sync", 1)
+    ear.wait("/lasso/synced", DRAIN_LIMIT_S)
