@@ -29,7 +29,7 @@ class Running:
         async def call() -> T:
             return function()
 
-        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(ANSWER_LIMIT_S)
+        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(DRAIN_LIMIT_S)
 
 
 @contextlib.contextmanager
