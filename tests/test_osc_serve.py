@@ -1,6 +1,7 @@
 """The command that serves: where it listens, what it refuses, how it ends."""
 
 import asyncio
+import ipaddress
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from soundlasso.bridge.commands.serve import check_exposure
-from soundlasso.bridge.osc.mdns import OSCQUERY_TYPE, announced
+from soundlasso.bridge.osc.mdns import OSCQUERY_TYPE, announced, reachable_addresses
 from soundlasso.bridge.osc.server import Options
 from soundlasso.dsp.errors import SoundlassoError
 from tests.osc_help import Ear
@@ -114,3 +115,12 @@ def test_a_server_on_the_loopback_interface_can_be_found_by_name() -> None:
                 return None if info is None else info.port
 
     assert asyncio.run(find()) == 17771
+
+
+def test_a_server_on_all_interfaces_is_announced_where_it_can_be_reached() -> None:
+    pytest.importorskip("zeroconf")
+    for host in ("0.0.0.0", "::"):
+        addresses = [ipaddress.ip_address(text) for text in reachable_addresses(host)]
+        assert addresses
+        assert not any(address.is_unspecified or address.is_link_local for address in addresses)
+    assert reachable_addresses("127.0.0.1") == ["127.0.0.1"]

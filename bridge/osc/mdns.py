@@ -18,7 +18,7 @@ async def announced(host: str, port: int) -> AsyncIterator[None]:
     Parameters
     ----------
     host
-        The numeric address that the server listens on; only its interface is told.
+        The numeric address that the server listens on; only its interface is told, or all if it is 0.0.0.0.
 
     Raises
     ------
@@ -26,16 +26,17 @@ async def announced(host: str, port: int) -> AsyncIterator[None]:
         When the package zeroconf is not installed, or the network does not let us.
     """
     try:
-        from zeroconf import Error, ServiceInfo
+        from zeroconf import Error, InterfaceChoice, ServiceInfo
         from zeroconf.asyncio import AsyncZeroconf
     except ImportError:
         raise SoundlassoError(
             "announcing the server needs the package zeroconf; pip install zeroconf"
         ) from None
-    addresses = [ipaddress.ip_address(host).packed]
+    is_everywhere = ipaddress.ip_address(host).is_unspecified
+    addresses = [ipaddress.ip_address(text).packed for text in reachable_addresses(host)]
     name = f"soundlasso {socket.gethostname().partition('.')[0]} {port}"
     try:
-        zeroconf = AsyncZeroconf(interfaces=[host])
+        zeroconf = AsyncZeroconf(interfaces=InterfaceChoice.All if is_everywhere else [host])
         async with zeroconf:
             for kind in (OSC_TYPE, OSCQUERY_TYPE):
                 info = ServiceInfo(kind, f"{name}.{kind}", port=port, addresses=addresses)
@@ -44,3 +45,19 @@ async def announced(host: str, port: int) -> AsyncIterator[None]:
             await zeroconf.async_unregister_all_services()
     except (Error, OSError) as error:
         raise SoundlassoError(f"cannot announce {host} port {port}: {error}") from error
+
+
+def reachable_addresses(host: str) -> list[str]:
+    """Return where other machines reach a server that listens on a numeric address.
+
+    That is the address itself; nobody can connect to 0.0.0.0 or ::, which stand for all the machine's own.
+    """
+    if not ipaddress.ip_address(host).is_unspecified:
+        return [host]
+    from zeroconf import get_all_addresses, get_all_addresses_v6
+
+    found = [ipaddress.ip_address(text) for text in get_all_addresses()]
+    if ":" in host:
+        found += [ipaddress.ip_address(address[0][0]) for address in get_all_addresses_v6()]
+    outside = [str(address) for address in found if not (address.is_loopback or address.is_link_local)]
+    return outside or ["127.0.0.1"]
