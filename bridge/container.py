@@ -5,6 +5,7 @@ the new effects and then publishes the whole new line at once; the playing threa
 block.  So the playing thread neither waits nor sees half an edit.
 """
 
+import abc
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -167,25 +168,29 @@ class Container(AlignedEffect):
 
     # What Board and Mix differ in.
 
+    @abc.abstractmethod
     def _stages(self, members: Sequence[Effect], spec: StreamSpec) -> tuple[Stage, ...]:
-        raise NotImplementedError
+        """Return what a stream is pushed through."""
 
+    @abc.abstractmethod
     def _latency(self, members: Sequence[Effect]) -> int:
-        raise NotImplementedError
+        """Return how late all are together."""
 
+    @abc.abstractmethod
     def _switch(self, old: Line, new: Line) -> Audio:
         """Take up a new line at the edge of a block; return what the old one still gives."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _play(self, line: Line, samples: Audio) -> Audio:
-        raise NotImplementedError
+        """Push samples through; return those that are ready."""
 
+    @abc.abstractmethod
     def _drain(self, line: Line, samples: Audio) -> Audio:
         """Push the last samples and return them with all that is still inside."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _render(self, members: Sequence[Effect], samples: Audio, spec: StreamSpec) -> Audio:
-        raise NotImplementedError
+        """Process a whole signal."""
 
     # The stream.
 

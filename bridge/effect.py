@@ -6,6 +6,7 @@ is built on it here: `push` hands out only what is ready, so its output lines up
 by sample, and `drain` fetches what is still inside.
 """
 
+import abc
 import math
 import os
 import warnings
@@ -46,7 +47,7 @@ class StreamSpec:
             yield samples[:, start : start + self.max_block]
 
 
-class Effect:
+class Effect(abc.ABC):
     """An effect for a `Board`, with the surface of a pedalboard plugin.
 
     A subclass writes
@@ -76,9 +77,9 @@ class Effect:
     def prepare(self, sample_rate: float, channels: int, max_block: int) -> None:
         """Get ready for a new stream."""
 
+    @abc.abstractmethod
     def block(self, samples: Audio) -> Audio:
         """Process one block: as many samples out as in, `latency_samples` late."""
-        raise NotImplementedError(f"{type(self).__name__} has no block()")
 
     def clear(self) -> None:
         """Forget all audio."""
@@ -278,6 +279,18 @@ class AlignedEffect(Effect):
 
     For effects made of others, whose samples line up by themselves when each part withholds its latency.
     """
+
+    @abc.abstractmethod
+    def start(self, spec: StreamSpec) -> None:
+        """Begin a new stream."""
+
+    @abc.abstractmethod
+    def push(self, samples: Audio) -> Audio:
+        """Take any number of samples; return those that are ready."""
+
+    @abc.abstractmethod
+    def drain(self) -> Audio:
+        """Return what is still inside; then the effect is as just started."""
 
     def prepare(self, sample_rate: float, channels: int, max_block: int) -> None:
         """Begin a new stream; the same as `start`."""

@@ -16,7 +16,7 @@ import pedalboard
 from pedalboard import Chain, Plugin, PluginContainer
 from pedalboard_native import ExternalPlugin
 
-from soundlasso.bridge.effect import Audio, Effect, StreamSpec, join
+from soundlasso.bridge.effect import AlignedEffect, Audio, StreamSpec, join
 
 FIXED_BLOCK = 64
 # Lengths that differ and share no factor: a plugin whose delay depends on them shows it here.
@@ -94,7 +94,7 @@ def _is_late(plugin: Plugin, spec: StreamSpec) -> bool:
     return trial.latency_samples > 0
 
 
-class Native(Effect):
+class Native(AlignedEffect):
     """One native plugin, or native container, as an effect that can stream.
 
     `steady` says that it gives a block for a block once its latency has passed, whatever their sizes;

@@ -144,8 +144,11 @@ def test_a_block_of_another_shape_is_reported_by_the_effects_name() -> None:
 
 
 def test_an_effect_without_block_says_so() -> None:
-    with pytest.raises(NotImplementedError, match="Effect has no block"):
-        Effect()(noise(2, 9), 44_100)
+    class Idle(Effect):
+        pass
+
+    with pytest.raises(TypeError, match="abstract class Idle .*block"):
+        Idle()  # type: ignore[abstract]
 
 
 def test_a_flush_with_nothing_before_is_empty() -> None:
