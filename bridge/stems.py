@@ -1,6 +1,6 @@
 """Several sounds at once, each through a chain of its own: remixing inside a board."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from soundlasso.bridge.board import Board
 from soundlasso.bridge.container import Item
@@ -24,18 +24,22 @@ class Stems(AlignedEffect):
     chains
         Query to chain: a list of effects or a `Board`. The name ``"rest"`` stands for the mixture
         without the sounds named; if it is left out, the rest is dropped.
+    avoid
+        Sounds that compete with those named, and stay in the rest.
     consistent
         Let the sounds compete for each moment and pitch, so that none comes twice.
     model, profile, stereo, gate
         As in `SeparationStream`.
 
-    ``stems["drums"]`` is a `Board` that may be edited while all plays. With empty chains and a rest,
-    the output is the input, late, to rounding.
+    ``stems["drums"]`` is a `Board` that may be edited while all plays; `rename` has its chain hear
+    another sound, and `avoid` may be set. How many sounds there are is fixed: one that came later would
+    have no past in the chains beside it. Put another `Stems` into the board instead. With empty chains
+    and a rest, the output is the input, late, to rounding.
 
     Raises
     ------
     QueryError
-        A text that cannot be a query, or no query at all.
+        A text that cannot be a query, the same one twice, or no query at all.
 
     Examples
     --------
@@ -48,20 +52,23 @@ class Stems(AlignedEffect):
         self,
         chains: Mapping[str, Iterable[Item]],
         *,
+        avoid: Sequence[str] | str = (),
         consistent: bool = True,
         model: Separator | str = DEFAULT_MODEL,
         profile: Profile | None = None,
         stereo: Stereo = "linked",
         gate: bool = True,
     ) -> None:
-        named = {name if name == REST else check_query(name): chain for name, chain in chains.items()}
-        self.queries = tuple(name for name in named if name != REST)
-        if not self.queries:
+        named: dict[str, Iterable[Item]] = {}
+        for name, chain in chains.items():
+            named[_new_name(name, named)] = chain
+        if not set(named) - {REST}:
             raise QueryError(f"no query in {list(chains)!r}; name at least one sound beside {REST!r}")
         self._chains = {
             name: chain if isinstance(chain, Board) else Board(chain) for name, chain in named.items()
         }
         Board(self._chains.values())  # refuses an effect that is in two chains
+        self._avoid = _texts(avoid)
         self._consistent, self._gate = consistent, gate
         self.model, self.profile = model, profile
         self.stereo: Stereo = stereo
@@ -69,9 +76,52 @@ class Stems(AlignedEffect):
 
     def __getitem__(self, name: str) -> Board:
         """Return the chain of a query, or of the rest."""
+        self._check_name(name)
+        return self._chains[name]
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """The sounds, without the rest."""
+        return tuple(name for name in self._chains if name != REST)
+
+    @property
+    def avoid(self) -> tuple[str, ...]:
+        """Sounds that compete with those named, and stay in the rest; may be set while all plays."""
+        return self._avoid
+
+    @avoid.setter
+    def avoid(self, texts: Sequence[str] | str) -> None:
+        checked = _texts(texts)
+        self._read(checked)
+        self._avoid = checked
+
+    def rename(self, name: str, query: str) -> None:
+        """Have the chain of one sound hear another, from the next block on; it cross-fades.
+
+        Raises
+        ------
+        KeyError
+            There is no such sound.
+        QueryError
+            A text that cannot be a query, or one that has a chain already.
+        """
+        self._check_name(name)
+        if name == REST:
+            raise QueryError(f"{REST!r} is what no sound claims; it cannot be another")
+        query = _new_name(query, [other for other in self._chains if other != name])
+        if query == REST:
+            raise QueryError(f"a sound cannot be called {REST!r}")
+        self._read([query])
+        self._chains = {query if old == name else old: chain for old, chain in self._chains.items()}
+
+    def _check_name(self, name: str) -> None:
         if name not in self._chains:
             raise KeyError(f"no stem {name!r}; there are {', '.join(self._chains)}")
-        return self._chains[name]
+
+    def _read(self, texts: Sequence[str]) -> None:
+        """Read texts on the thread that sets them, so that the playing one need not."""
+        if self._stream is not None and texts:
+            self._stream.model.embed(texts)
 
     def inside(self) -> Iterable[Board]:
         """Return the chains."""
@@ -96,10 +146,18 @@ class Stems(AlignedEffect):
             self._stream = stream = SeparationStream(
                 load_model(self.model) if isinstance(self.model, str) else self.model,
                 self.queries, spec.sample_rate, spec.channels, stereo=self.stereo, gate=self._gate,
-                consistent=self._consistent, profile=self.profile,
+                consistent=self._consistent, avoid=self._avoid, profile=self.profile,
             )  # fmt: skip
+        self._take_up()
         self._dry = Delay(spec.channels, stream.latency_samples)
         return stream
+
+    def _take_up(self) -> None:
+        """Have the stream hear what was named last."""
+        assert self._stream is not None
+        for name, wanted in (("queries", self.queries), ("avoid", self._avoid)):
+            if getattr(self._stream, name) != wanted:
+                setattr(self._stream, name, wanted)
 
     def _begin(self, spec: StreamSpec, stream: SeparationStream) -> None:
         self._spec = spec
@@ -115,28 +173,27 @@ class Stems(AlignedEffect):
     def push(self, samples: Audio) -> Audio:
         """Take any number of samples; return those that are ready."""
         assert self._stream is not None, "push() before start()"
-        for name, part in self._separate(samples).items():
-            self._sum.add(self._chains[name], self._chains[name].push(part))
+        self._take_up()
+        for chain, part in self._separate(samples):
+            self._sum.add(chain, chain.push(part))
         self._measure(self._stream)
         return self._sum.take()
 
-    def _separate(self, samples: Audio) -> dict[str, Audio]:
-        """Return what is ready of each stem, in place."""
+    def _separate(self, samples: Audio) -> list[tuple[Board, Audio]]:
+        """Return what is ready of each stem, in place, with the chain it goes through."""
         assert self._stream is not None
         late, dry = self._stream.process(samples), self._dry.process(samples)
         withheld = min(self._to_withhold, samples.shape[1])
         self._to_withhold -= withheld
-        stems = dict(zip(self.queries, late[..., withheld:], strict=True))
-        if REST in self._chains:
-            stems[REST] = dry[:, withheld:] - late[..., withheld:].sum(0)
-        return stems
+        stems, chains = iter(late[..., withheld:]), self._chains
+        rest = dry[:, withheld:] - late[..., withheld:].sum(0) if REST in chains else dry[:, :0]
+        return [(chain, rest if name == REST else next(stems)) for name, chain in chains.items()]
 
     def drain(self) -> Audio:
         """Return what is still inside, chains included; then all is as just started."""
         assert self._stream is not None and self._spec is not None, "drain() before start()"
-        last = self._separate(self._spec.zeros(self._stream.latency_samples))
-        for name, chain in self._chains.items():
-            self._sum.add(chain, join([chain.push(last[name]), chain.drain()]))
+        for chain, last in self._separate(self._spec.zeros(self._stream.latency_samples)):
+            self._sum.add(chain, join([chain.push(last), chain.drain()]))
         rest = self._sum.take()
         self._begin(self._spec, self._stream)
         return rest
@@ -147,8 +204,8 @@ class Stems(AlignedEffect):
         self._begin(spec, stream)
         ready, rest = self._separate(samples), self._separate(spec.zeros(stream.latency_samples))
         total = spec.zeros(samples.shape[1])
-        for name, chain in self._chains.items():
-            total += chain.render(join([ready[name], rest[name]]), spec)
+        for (chain, first), (_, last) in zip(ready, rest, strict=True):
+            total += chain.render(join([first, last]), spec)
         self._spec = None
         return total
 
@@ -163,3 +220,21 @@ class Stems(AlignedEffect):
     def __repr__(self) -> str:
         """Show the chains."""
         return f"Stems({ {name: list(chain) for name, chain in self._chains.items()}!r})"
+
+
+def _new_name(name: str, taken: Iterable[str]) -> str:
+    """Return a stem's name as it will be heard.
+
+    Raises
+    ------
+    QueryError
+        It cannot be a query, or has a chain already.
+    """
+    heard = name if name == REST else check_query(name)
+    if heard in taken:
+        raise QueryError(f"{heard!r} has a chain already; name each sound once")
+    return heard
+
+
+def _texts(texts: Sequence[str] | str) -> tuple[str, ...]:
+    return tuple(check_query(text) for text in ([texts] if isinstance(texts, str) else texts))

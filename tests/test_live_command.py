@@ -3,15 +3,19 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from soundlasso import Separator, separate
 from soundlasso.bridge.commands.live import live, make_effect, meter, open_port, watch
 from soundlasso.bridge.live import LiveEngine, LiveError
 from soundlasso.bridge.separate import Separate
 from soundlasso.bridge.stems import Stems
+from tests.board_helpers import noise
 from tests.jack_server import Server
 
 pytest.importorskip("jack", exc_type=ImportError)
@@ -66,10 +70,23 @@ def test_a_latency_that_is_too_short_is_refused(server: Server) -> None:
 def test_one_query_is_an_effect_and_several_are_stems() -> None:
     one = make_effect(["drums"], keep="rest", avoid=["a voice"], mix=0.5, gain_db=-3, model="lariat")
     assert isinstance(one, Separate) and (one.keep, one.avoid, one.mix) == ("rest", ("a voice",), 0.5)
-    several = make_effect(["drums", "a voice"], keep="rest", avoid=[], mix=1, gain_db=0, model="lariat")
+    several = make_effect(
+        ["drums", "a voice"], keep="rest", avoid=["a flute"], mix=1, gain_db=0, model="lariat"
+    )
     assert isinstance(several, Stems) and several.queries == ("drums", "a voice")
-    with pytest.raises(typer.BadParameter, match="go with one --query only"):
-        make_effect(["drums", "a voice"], keep="rest", avoid=[], mix=0.5, gain_db=0, model="lariat")
+    assert several.avoid == ("a flute",)
+
+
+@pytest.mark.parametrize("mix", [0.0, 0.7, 1.0])
+@pytest.mark.parametrize("keep", ["stem", "rest"])
+def test_several_queries_are_mixed_and_turned_down_like_one(lariat: Separator, keep: Any, mix: float) -> None:
+    """Against the stems themselves; TOLERANCE 1e-6, where only the order of sums differs."""
+    drums, voice = separate(noise(), 44_100, ["drums", "a voice"], consistent=True, model=lariat)
+    named = drums + voice
+    kept = named if keep == "stem" else noise() - named
+    effect = make_effect(["drums", "a voice"], keep=keep, avoid=[], mix=mix, gain_db=-6, model="lariat")
+    expected = 10 ** (-6 / 20) * (mix * kept + (1 - mix) * noise())
+    np.testing.assert_allclose(effect(noise(), 44_100), expected, 0, 1e-6)
 
 
 def test_a_meter_shows_how_much() -> None:

@@ -178,6 +178,49 @@ def test_a_chain_of_stems_can_be_edited_while_it_plays() -> None:
     np.testing.assert_allclose(np.concatenate([first, *rest], axis=1), expected, 0, TOLERANCE)
 
 
+def test_a_stem_renamed_while_it_plays_cross_fades_to_the_other_sound(lariat: Separator) -> None:
+    stems, audio = Stems({"a horn": [pedalboard.Invert()]}, gate=False), sine()
+    before = stems.process(audio[:, :20_000], RATE, reset=False)
+    stems.rename("a horn", "  a violin ")
+    got = np.concatenate([before, stems.process(audio[:, 20_000:], RATE, reset=False), stems.flush()], axis=1)
+    old, new = separate(audio, RATE, ["a horn", "a violin"], consistent=False, gate=False, model=lariat)
+    np.testing.assert_allclose(got[:, :10_000], -old[:, :10_000], 0, TOLERANCE)
+    np.testing.assert_allclose(got[:, 30_000:], -new[:, 30_000:], 0, TOLERANCE)
+    assert np.abs(old - new)[:, 30_000:].max() > 100 * TOLERANCE
+    assert click_db(got) < CLICK_DB
+    assert stems.queries == ("a violin",) and len(stems["a violin"]) == 1
+
+
+def test_a_stem_is_renamed_to_a_new_sound_only() -> None:
+    stems = Stems({"drums": [], "a voice": [], "rest": []})
+    for name, query, told in (
+        ("drums", "a voice", "'a voice' has a chain already"),
+        ("drums", "", "query"),
+        ("drums", "rest", "'rest'"),
+        ("rest", "bass", "what no sound claims"),
+    ):
+        with pytest.raises(QueryError, match=told):
+            stems.rename(name, query)
+    with pytest.raises(KeyError, match="no stem 'bass'"):
+        stems.rename("bass", "drums")
+    assert stems.queries == ("drums", "a voice")
+    with pytest.raises(QueryError, match="'drums' has a chain already; name each sound once"):
+        Stems({"drums": [], " drums": [pedalboard.Gain(3)]})
+
+
+def test_sounds_to_avoid_stay_in_the_rest(lariat: Separator) -> None:
+    expected = separate(noise(), RATE, "drums", avoid="a voice", consistent=True, model=lariat)
+    stems = Stems({"drums": []}, avoid="a voice")
+    np.testing.assert_allclose(stems(noise(), RATE), expected, 0, TOLERANCE)
+    stems.avoid = "a flute"
+    assert stems.avoid == ("a flute",)
+    other = separate(noise(), RATE, "drums", avoid="a flute", consistent=True, model=lariat)
+    np.testing.assert_allclose(stems(noise(), RATE), other, 0, TOLERANCE)
+    with pytest.raises(QueryError):
+        stems.avoid = ["drums", ""]
+    assert stems.avoid == ("a flute",)
+
+
 def test_presence_of_stems_is_by_name() -> None:
     stems = Stems({"drums": [], "a voice": [], "rest": []})
     assert stems.presence == {"drums": 0.0, "a voice": 0.0}

@@ -1,6 +1,7 @@
 """`soundlasso live`: name sounds and hear them, or the rest, a moment later."""
 
 import contextlib
+import math
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias
 
 import typer
@@ -8,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     import threading
 
+    from soundlasso.bridge.container import Item
     from soundlasso.bridge.live import LiveEngine
     from soundlasso.bridge.separate import Separate
     from soundlasso.bridge.stems import Stems
@@ -42,10 +44,8 @@ def live(
     query: Annotated[list[str], typer.Option("--query", "-q", help="A sound, in words; may be repeated.")],
     keep: Annotated[Keep, typer.Option(help="stem: what was named; rest: all but that.")] = "stem",
     avoid: Annotated[list[str] | None, typer.Option(help="A sound to keep out; may be repeated.")] = None,
-    mix: Annotated[float, typer.Option(min=0, max=1, help="0 all dry, 1 separated; for one query.")] = 1.0,
-    gain_db: Annotated[
-        float, typer.Option("--gain", max=60, help="Gain of the output in dB; for one query.")
-    ] = 0.0,
+    mix: Annotated[float, typer.Option(min=0, max=1, help="0 all dry, 1 separated.")] = 1.0,
+    gain_db: Annotated[float, typer.Option("--gain", max=60, help="Gain of the output in dB.")] = 0.0,
     model: Annotated[str, typer.Option(help="Model that separates.")] = "lariat",
     jack: Annotated[bool, typer.Option("--jack", help="Play through JACK or PipeWire.")] = False,
     server: Annotated[str | None, typer.Option(help="Name of the JACK server.")] = None,
@@ -87,18 +87,25 @@ def make_effect(
     QueryError, ValueError
         A query or setting that cannot be.
     """
-    from soundlasso.bridge.mix import Mix
     from soundlasso.bridge.separate import Separate
     from soundlasso.bridge.stems import REST, Stems
 
     if len(queries) == 1:
         return Separate(queries[0], keep=keep, avoid=avoid, mix=mix, gain_db=gain_db, model=model)
-    if avoid or mix != 1 or gain_db != 0:
-        raise typer.BadParameter("--avoid, --mix and --gain go with one --query only")
-    if keep == "stem":
-        return Stems({name: [] for name in queries}, model=model)
-    silence = {name: [Mix()] for name in queries}  # a mix of nothing
-    return Stems({**silence, REST: []}, model=model)
+    gain = 10 ** (gain_db / 20)  # the dry signal is named and rest, so only what is not kept turns down
+    named, rest = (gain, gain * (1 - mix)) if keep == "stem" else (gain * (1 - mix), gain)
+    return Stems({**{name: fader(named) for name in queries}, REST: fader(rest)}, avoid=avoid, model=model)
+
+
+def fader(level: float) -> "list[Item]":
+    """Return a chain that does nothing but this."""
+    from pedalboard import Gain
+
+    from soundlasso.bridge.mix import Mix
+
+    if level == 0:
+        return [Mix()]  # a mix of nothing
+    return [] if level == 1 else [Gain(20 * math.log10(level))]
 
 
 def open_port(jack: bool, server: str | None, device: str | None, channels: int) -> Port:
