@@ -50,14 +50,7 @@ class Host:
     def describe(self) -> dict[str, Any]:
         """Return what each parameter is and can be."""
         return {
-            "parameters": {
-                name: {
-                    "value": str(getattr(self.plugin, name)),
-                    "range": str(one.range),
-                    "unit": one.label or "",
-                }
-                for name, one in self.plugin.parameters.items()
-            },
+            "parameters": {name: describe_range(one) for name, one in self.plugin.parameters.items()},
             "maker": self.plugin.manufacturer_name,
             "version": self.plugin.version,
             "latency": self.plugin.reported_latency_samples,
