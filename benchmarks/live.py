@@ -3,7 +3,7 @@
     python benchmarks/live.py [seconds per trial]
 
 A dummy JACK server (256 samples a period) is started for each rate; a noise source plays through one
-`Separate`.  Latencies are tried from short to long until one keeps up.
+`Separate`.  Latencies are tried from short to long until one keeps up; a late block ends a trial.
 """
 
 import subprocess
@@ -19,6 +19,7 @@ from soundlasso.bridge.separate import Separate
 
 SERVER = "soundlasso-benchmark"
 HOP = 256
+LOOK_INTERVAL_S = 0.5
 SLACK_MS = (5, 10, 20, 40, 80, 160, 320)
 
 
@@ -69,13 +70,14 @@ def trial(slack_ms: float, duration_s: float) -> tuple[int, float]:
         ):
             client.play(engine)
             source = Source(client)
-            client.ended.wait(duration_s)
+            while engine.seconds < duration_s and not engine.late_blocks and engine.error is None:
+                client.ended.wait(LOOK_INTERVAL_S)
             source.close()
-            late, share = engine.late_blocks, engine.cpu_share
+            late, share, played_s = engine.late_blocks, engine.cpu_share, engine.seconds
         latency_ms = 1000 * latency / client.sample_rate
         print(
             f"{client.sample_rate} Hz: {latency_ms:5.1f} ms (slack {slack_ms} ms): {late} late blocks, "
-            f"{client.xruns} xruns in {duration_s:g} s, CPU {share:.0%} of one core",
+            f"{client.xruns} xruns in {played_s:.0f} s, CPU {share:.0%} of one core",
             flush=True,
         )
     return late, latency_ms
