@@ -3,7 +3,7 @@
 Each line is one object: ``event`` and ``mix`` always, the rest where it applies. The kinds:
 
 ========  ==========================================================================
-stage     a stage began: ``stage`` is read, load, separate, write or picture
+stage     a stage began: ``stage`` is read, load, separate, write, picture, report or session
 progress  ``fraction`` of the mix done, ``seconds_left``, ``realtime_factor``
 stem      a file is in its place: ``path``, and its ``query`` unless it is the rest
 warning   ``message``: something to know, such as clipped samples
@@ -23,7 +23,7 @@ from typing import Literal, Protocol, Self
 from soundlasso.dsp.errors import SoundlassoError
 
 Kind = Literal["stage", "progress", "stem", "warning", "done", "skipped", "error"]
-Stage = Literal["read", "load", "separate", "write", "picture"]
+Stage = Literal["read", "load", "separate", "write", "picture", "report", "session"]
 
 _PROGRESS_PERIOD_S = 0.1  # other programs follow, they do not plot
 _DESCRIPTOR = "fd:"

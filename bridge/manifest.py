@@ -24,7 +24,7 @@ MANIFEST_ENDING = ".soundlasso.json"
 _LAYOUT = 1
 _LIBRARIES = ("numpy", "scipy", "soundfile", "soxr", "torch")
 # Settings that change no sample of the files, or that the files' paths show.
-_NOT_COMPARED = ("existing", "device", "plot", "model", "name", "preset")
+_NOT_COMPARED = ("existing", "device", "plot", "sessions", "report", "model", "name", "preset")
 
 
 def hash_file(path: Path) -> str:
@@ -146,5 +146,6 @@ def find_trusted(plan: "RenderPlan", request: Mapping[str, Any]) -> dict[str, An
         return None
     listed = {plan.manifest.parent / name: size for name, size in manifest["files"].items()}
     wanted = {path for path in plan.files if path != plan.manifest}
-    whole = all(path.is_file() and path.stat().st_size == size for path, size in listed.items())
+    # Sessions are listed without a size: their DAW changes them.
+    whole = all(path.is_file() and size in (None, path.stat().st_size) for path, size in listed.items())
     return manifest if whole and wanted <= set(listed) else None

@@ -3,16 +3,20 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from soundlasso.bridge.audiofile import AudioReader
 from soundlasso.bridge.audiofile_write import AudioWriter, check_space, publish
 from soundlasso.bridge.events import Cancel, Event, OnEvent, Pace, Stage
+from soundlasso.bridge.export.beside import PresenceCurves, make_broadcast, make_session, write_report
+from soundlasso.bridge.export.session import SessionKind, removal, write_session
+from soundlasso.bridge.export.source_notes import SourceNotes, read_source_notes
 from soundlasso.bridge.manifest import describe_request, find_trusted, hash_file, write_manifest
 from soundlasso.bridge.naming import DEFAULT_TEMPLATE
 from soundlasso.bridge.render_plan import (
+    REST,
     Existing,
     RenderPlan,
     RenderSettings,
@@ -49,6 +53,8 @@ def render(
     avoid: Sequence[str] | str = (),
     gate: bool = True,
     plot: bool = False,
+    sessions: Sequence[SessionKind] = (),
+    report: bool = False,
     existing: Existing = "refuse",
     device: str = "cpu",
     progress: OnEvent | None = None,
@@ -93,6 +99,10 @@ def render(
         Whether a stem falls silent where its sound is not there.
     plot
         Whether to draw spectrograms of mix, stems and rest; needs matplotlib.
+    sessions
+        What a DAW opens with all in its place: ``"dawproject"``, ``"rpp"`` (REAPER), ``"ardour"``.
+    report
+        Whether to write a page to hear and see it all in a browser; needs matplotlib.
     existing
         What to do when a file is there: ``"refuse"``, ``"overwrite"``, or ``"skip"`` the mix when it was
         rendered from the same input, queries, model and settings.
@@ -135,6 +145,8 @@ def render(
         avoid=(avoid,) if isinstance(avoid, str) else tuple(avoid),
         gate=gate,
         plot=plot,
+        sessions=tuple(sessions),
+        report=report,
         existing=existing,
         device=device,
     )
@@ -165,6 +177,8 @@ class _Run:
         self._cancel = cancel
         self._mix = str(plan.mix.path)
         self._timings: dict[str, float] = {}
+        self._notes = SourceNotes()
+        self._presence = PresenceCurves()
 
     def run(self) -> RenderResult:
         """Render, unless the same was rendered before."""
@@ -175,7 +189,8 @@ class _Run:
         if trusted is not None:
             self._progress(Event("skipped", self._mix))
             return RenderResult.from_manifest(trusted, self._plan.manifest, self._plan.mix.path)
-        check_space((path, self._plan.output) for path in self._plan.audio_files)
+        check_space(self._plan.space)
+        self._notes = read_source_notes(self._plan.mix)
         started_s = time.monotonic()
         with contextlib.ExitStack() as unfinished:
             tracks, latency_samples = self._separate(model, unfinished)
@@ -183,7 +198,9 @@ class _Run:
             seconds = self._plan.frames / self._plan.mix.sample_rate
             result = self._result(model, tracks, latency_samples, (time.monotonic() - started_s) / seconds)
             self._draw(unfinished)
-            self._record(request, result)
+            self._report(unfinished, result)
+            linked = self._write_sessions(unfinished, result)
+            self._record(request, result, linked)
             unfinished.pop_all()  # from here on the files stay
         for message in result.warnings:
             self._progress(Event("warning", self._mix, message=message))
@@ -208,6 +225,7 @@ class _Run:
             for mix, stems in aligned(stream, reader.blocks(_BLOCK_SAMPLES)):
                 self._check_cancelled()
                 tracks.take(mix, stems, stream.presence)
+                self._presence.take(stream.presence, mix.shape[1])
                 done += mix.shape[1]
                 if done:
                     self._progress(pace.event(self._mix, done / plan.frames))
@@ -246,7 +264,12 @@ class _Run:
             writer = None
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                writer = AudioWriter(path, self._plan.output, overwrite=self._settings.existing != "refuse")
+                writer = AudioWriter(
+                    path,
+                    self._plan.output,
+                    overwrite=self._settings.existing != "refuse",
+                    broadcast=make_broadcast(self._plan, self._notes, name or query or REST),
+                )
                 unfinished.callback(writer.withdraw)
             return Track(query, writer, self._plan.output, name)
 
@@ -267,6 +290,8 @@ class _Run:
             self._check_cancelled()
             # An old record must not vouch for new files, should this end between two of them.
             self._plan.manifest.unlink(missing_ok=True)
+            for track in tracks.tracks:
+                track.stamp()
             publish(tracks.writers)
         for track in tracks.tracks:
             if track.writer is not None:
@@ -294,6 +319,7 @@ class _Run:
             manifest=self._plan.manifest,
             mixdown=tracks.mixdown,
             notes=tracks.notes,
+            presence_curves=self._presence.result(),
         )
 
     def _draw(self, unfinished: contextlib.ExitStack) -> None:
@@ -306,10 +332,31 @@ class _Run:
         with self._stage("picture"):
             draw_render(self._plan)
 
-    def _record(self, request: dict[str, Any], result: RenderResult) -> None:
-        """Write the manifest, last of all."""
+    def _report(self, unfinished: contextlib.ExitStack, result: RenderResult) -> None:
+        if self._plan.report is None:
+            return
+        if not self._plan.report.exists():
+            unfinished.callback(self._plan.report.unlink, missing_ok=True)
+        with self._stage("report"):
+            write_report(self._plan, result, self._plan.report)
+
+    def _write_sessions(self, unfinished: contextlib.ExitStack, result: RenderResult) -> list[Path]:
+        """Write what DAWs open; return all files that came of it."""
+        if not self._plan.sessions:
+            return []
+        session = make_session(self._plan, result, self._notes)
+        written: list[Path] = []
+        with self._stage("session"):
+            for kind, path in self._plan.sessions.items():
+                unfinished.callback(removal(kind, path))
+                written += write_session(session, kind, path)
+        return written
+
+    def _record(self, request: dict[str, Any], result: RenderResult, sessions: Iterable[Path]) -> None:
+        """Write the manifest, last of all; sessions have no size there, because their DAW changes them."""
         folder = self._plan.manifest.parent
-        files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in self._plan.files[:-1]}
+        files = {path: path.stat().st_size for path in self._plan.files[:-1]} | dict.fromkeys(sessions)
+        files = {path.relative_to(folder).as_posix(): size for path, size in files.items()}
         write_manifest(
             self._plan.manifest, request, {**result.to_record(), "files": files, "timings": self._timings}
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 from soundlasso.bridge.audiofile import AudioInfo, inspect_audio, region_frames
 from soundlasso.bridge.audiofile_format import OutputFormat, check_format, choose_format
 from soundlasso.bridge.audiofile_write import check_space, existing_folder
+from soundlasso.bridge.export.session import SessionKind, check_session_kind, session_path
 from soundlasso.bridge.manifest import MANIFEST_ENDING, listed_outputs
 from soundlasso.bridge.naming import (
     DEFAULT_TEMPLATE,
@@ -48,6 +49,8 @@ class RenderSettings:
     avoid: tuple[str, ...] = ()
     gate: bool = True
     plot: bool = False
+    sessions: tuple[SessionKind, ...] = ()
+    report: bool = False
     existing: Existing = "refuse"
     device: str = "cpu"
     preset: "Preset | None" = None
@@ -57,6 +60,8 @@ class RenderSettings:
         check_template(self.name)
         check_format(self.format, self.subtype)
         _check_choice("stereo", self.stereo, ("linked", "independent"))
+        for kind in self.sessions:
+            check_session_kind(kind)
         _check_choice("existing", self.existing, ("refuse", "overwrite", "skip"))
         if not (math.isfinite(self.start_s) and self.start_s >= 0):
             raise SoundlassoError(f"cannot start at {self.start_s!r} s; choose 0 or more")
@@ -109,7 +114,27 @@ class RenderPlan:
     @property
     def files(self) -> list[Path]:
         """All files to come, in the order they are written: the manifest last."""
-        return [*self.audio_files, *([self.picture] if self.picture else []), self.manifest]
+        pages = [path for path in (self.picture, self.report) if path is not None]
+        return [*self.audio_files, *pages, *self.sessions.values(), self.manifest]
+
+    @property
+    def space(self) -> list[tuple[Path, OutputFormat]]:
+        """Where audio will take room, and what: a DAWproject packs all of it a second time."""
+        audio = [(path, self.output) for path in self.audio_files]
+        packed = self.sessions.get("dawproject")
+        return audio if packed is None else [*audio, *((packed, self.output) for _ in audio)]
+
+    @property
+    def sessions(self) -> dict[SessionKind, Path]:
+        """Where each session goes that is wanted."""
+        folder, base = self.manifest.parent, safe_name(self.mix.path.stem)
+        return {kind: session_path(kind, folder, base) for kind in self.settings.sessions}
+
+    @property
+    def report(self) -> Path | None:
+        """Where the page goes, if one is wanted."""
+        name = f"{safe_name(self.mix.path.stem)}.soundlasso.html"
+        return self.manifest.with_name(name) if self.settings.report else None
 
 
 def plan_render(
@@ -246,7 +271,7 @@ def check_plans(plans: Sequence[RenderPlan], inputs: Iterable[str | os.PathLike[
         Two files would have one name, an input would be replaced, a file is there already or cannot be made
         there, or matplotlib is missing.
     """
-    if any(plan.picture for plan in plans):
+    if any(plan.picture or plan.report for plan in plans):
         check_matplotlib()
     _check_collisions(plans)
     kept = {os.path.realpath(path) for path in (*inputs, *(plan.mix.path for plan in plans))}
@@ -268,7 +293,7 @@ def check_plan_space(plans: Iterable[RenderPlan]) -> None:
         They do not.
     """
     sure = [plan for plan in plans if plan.settings.existing != "skip" or not plan.manifest.exists()]
-    check_space((path, plan.output) for plan in sure for path in plan.audio_files)
+    check_space(needed for plan in sure for needed in plan.space)
 
 
 def _check_collisions(plans: Sequence[RenderPlan]) -> None:

@@ -107,6 +107,8 @@ class RenderResult:
         What else the user should know.
     skipped
         Whether an earlier render of the same was found and nothing was computed.
+    presence_curves
+        How surely each stem was there over time, at even steps; none when the render was skipped.
     """
 
     mix: Path
@@ -123,6 +125,14 @@ class RenderResult:
     mixdown: StemResult | None = None
     notes: tuple[str, ...] = ()
     skipped: bool = False
+    presence_curves: tuple[tuple[float, ...], ...] = dataclasses.field(default=(), repr=False)
+
+    def _repr_html_(self) -> str:
+        """Show players and pictures of mix, stems and rest, for notebooks."""
+        from soundlasso.bridge.export.beside import sounds_of
+        from soundlasso.bridge.export.page import make_fragment
+
+        return make_fragment(self.mix.name, sounds_of(self))
 
     @property
     def parts(self) -> list[StemResult]:

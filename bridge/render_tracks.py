@@ -1,5 +1,6 @@
 """The output files of a render while it runs: written, metered and kept in line with the mix."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from soundlasso.bridge.audiofile_format import OutputFormat
 from soundlasso.bridge.audiofile_write import AudioWriter
+from soundlasso.bridge.export.bext import Loudness
 from soundlasso.bridge.render_result import StemResult
 from soundlasso.dsp.loudness import LoudnessMeter
 from soundlasso.dsp.metrics import level_db
@@ -54,6 +56,19 @@ class Track:
 
     def finish(self) -> None:
         """Do nothing: each block was written as it came."""
+
+    def stamp(self) -> None:
+        """Put the loudness of all that came into the file's time stamp, if it has one."""
+        if self.writer is None or self.writer.broadcast is None:
+            return
+        meter = self._meter
+        loudness = Loudness(
+            meter.integrated_lufs,
+            meter.range_lu,
+            momentary_lufs=meter.momentary_lufs,
+            short_term_lufs=meter.short_term_lufs,
+        )
+        self.writer.broadcast = dataclasses.replace(self.writer.broadcast, loudness=loudness)
 
     def result(self, presence: float | None) -> StemResult:
         """Describe the track, finished."""

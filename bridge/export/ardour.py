@@ -26,7 +26,7 @@ _DEFAULT_TEMPO = 120.0
 _GROUPED_BY = "gain mute solo recenable select route-active color monitoring".split()
 
 
-def write_ardour(session: Session, path: Path) -> None:
+def write_ardour(session: Session, path: Path) -> list[Path]:
     """Write a session into its folder, ``path.parent``; parameters and errors as `write_session`.
 
     The XML file comes last: before it is there, there is no session.
@@ -34,9 +34,9 @@ def write_ardour(session: Session, path: Path) -> None:
     folder = path.parent
     audio = folder / "interchange" / folder.name / "audiofiles"
     is_new = not folder.exists()
+    names = _names(session)
     try:
         audio.mkdir(parents=True, exist_ok=True)
-        names = _names(session)
         for track, name in zip(session.tracks, names, strict=True):
             _link(track.path, audio / name)
         write_whole(path, _Document(session, names, path.stem).to_bytes())
@@ -45,6 +45,7 @@ def write_ardour(session: Session, path: Path) -> None:
     finally:
         if is_new and not path.exists():
             shutil.rmtree(folder, ignore_errors=True)
+    return [path, *(audio / name for name in names)]
 
 
 def _names(session: Session) -> list[str]:

@@ -20,7 +20,7 @@ _COPY_BYTES = 1 << 20
 _FIRST_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: equal sessions are equal files
 
 
-def write_dawproject(session: Session, path: Path) -> None:
+def write_dawproject(session: Session, path: Path) -> list[Path]:
     """Write a project with its audio inside; parameters and errors as `write_session`."""
     packed = dict(zip(session.tracks, _names(session), strict=True))
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -33,6 +33,7 @@ def write_dawproject(session: Session, path: Path) -> None:
             with track.path.open("rb") as source, archive.open(entry, "w") as target:
                 while block := source.read(_COPY_BYTES):
                     target.write(block)
+    return [path]
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

@@ -15,9 +15,10 @@ _CUSTOM_COLOUR = 0x1000000
 _IN_FOLDER, _OPENS_FOLDER, _CLOSES_FOLDER = "0 0", "1 1", "2 -1"
 
 
-def write_reaper(session: Session, path: Path) -> None:
+def write_reaper(session: Session, path: Path) -> list[Path]:
     """Write a REAPER project beside its audio; parameters and errors as `write_session`."""
     write_whole(path, ("\n".join(_project(session, path.parent)) + "\n").encode())
+    return [path]
 
 
 def _project(session: Session, folder: Path) -> Iterator[str]:

@@ -6,6 +6,7 @@ knows of renders.
 
 import colorsys
 import hashlib
+import shutil
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -138,7 +139,7 @@ def session_path(kind: SessionKind, folder: Path, base: str) -> Path:
     return folder / f"{base}.{kind}"
 
 
-def write_session(session: Session, kind: SessionKind, path: Path) -> None:
+def write_session(session: Session, kind: SessionKind, path: Path) -> list[Path]:
     """Write a session, whole or not at all; replaces what is there.
 
     Parameters
@@ -150,6 +151,11 @@ def write_session(session: Session, kind: SessionKind, path: Path) -> None:
     path
         From `session_path`. Audio is referred to from here, so that the folder can be moved.
 
+    Returns
+    -------
+    list of pathlib.Path
+        Every file that was made: the session, and the audio that is linked to it.
+
     Raises
     ------
     SoundlassoError
@@ -158,7 +164,17 @@ def write_session(session: Session, kind: SessionKind, path: Path) -> None:
         The session cannot be written, or a file of it not read.
     """
     check_session_kind(kind)
-    _writer(kind)(session, path)
+    return _writer(kind)(session, path)
+
+
+def removal(kind: SessionKind, path: Path) -> Callable[[], None]:
+    """Return what takes back a session that is about to be written; nothing that is there before goes."""
+    root = path.parent if kind == "ardour" else path
+    if root.exists():
+        return lambda: None
+    if kind == "ardour":
+        return lambda: shutil.rmtree(root, ignore_errors=True)
+    return lambda: root.unlink(missing_ok=True)
 
 
 def check_session_kind(kind: str) -> None:
@@ -173,7 +189,7 @@ def check_session_kind(kind: str) -> None:
         raise SoundlassoError(f"no session {kind!r}; choose one of {', '.join(SESSION_KINDS)}")
 
 
-def _writer(kind: SessionKind) -> Callable[[Session, Path], None]:
+def _writer(kind: SessionKind) -> Callable[[Session, Path], list[Path]]:
     from soundlasso.bridge.export.ardour import write_ardour
     from soundlasso.bridge.export.dawproject import write_dawproject
     from soundlasso.bridge.export.reaper import write_reaper

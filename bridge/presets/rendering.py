@@ -86,6 +86,8 @@ def settings_of(
         consistent=preset.consistent,
         gate=preset.gate,
         plot=preset.output.pictures,
+        sessions=preset.output.sessions,
+        report=preset.output.report,
         existing=existing,
         device=device,
         preset=preset,

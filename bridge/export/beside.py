@@ -1,0 +1,239 @@
+"""What a render leaves beside its audio: the time stamps, the sessions and the report of a plan."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from soundlasso.bridge.audiofile import AudioReader
+from soundlasso.bridge.audiofile_format import OutputFormat
+from soundlasso.bridge.audiofile_write import write_whole
+from soundlasso.bridge.export.bext import Broadcast
+from soundlasso.bridge.export.page import Sound, clock, make_page
+from soundlasso.bridge.export.session import (
+    ORIGINAL_COLOUR,
+    REST_COLOUR,
+    Marker,
+    Session,
+    Track,
+    plain_text,
+    stem_colour,
+)
+from soundlasso.bridge.export.source_notes import SourceNotes
+from soundlasso.dsp.loudness import LoudnessMeter
+from soundlasso.dsp.metrics import level_db
+
+if TYPE_CHECKING:
+    from soundlasso.bridge.render_plan import RenderPlan
+    from soundlasso.bridge.render_result import RenderResult, StemResult
+
+_MOST_POINTS = 900  # of a presence curve, as many as a page shows
+_DEFAULTS_NOT_SHOWN = ("existing", "device", "plot", "report", "sessions", "preset", "model", "name")
+
+
+def make_broadcast(plan: "RenderPlan", notes: SourceNotes, what: str) -> Broadcast:
+    """Return what the time stamp of one file of a plan says, but for its loudness.
+
+    The input's own time, identity and history are kept; a line is added to the history.
+    """
+    source = notes.broadcast or Broadcast(originator="")
+    return dataclasses.replace(
+        source,
+        description=what,
+        originator="soundlasso",
+        time_reference_samples=_at_output_rate(plan, notes.time_reference_samples + plan.start),
+        umid=b"",  # it names the input's very content
+        history=source.history + _history(plan.output),
+    )
+
+
+def _history(output: OutputFormat) -> str:
+    """Return a line as EBU R 98 has it: coding, rate, word length, channels, and the program."""
+    mode = {1: "mono", 2: "stereo"}.get(output.channels, "multitrack")
+    program = f"soundlasso {version('soundlasso')}"
+    return f"A=PCM,F={output.sample_rate},W={output.bits or 32},M={mode},T={program}\r\n"
+
+
+def _at_output_rate(plan: "RenderPlan", samples: int) -> int:
+    return round(samples * plan.output.sample_rate / plan.mix.sample_rate)
+
+
+def make_session(plan: "RenderPlan", result: "RenderResult", notes: SourceNotes) -> Session:
+    """Return the session of a finished render: stems and rest in a group, the original muted beside them.
+
+    The timeline begins where the original does; a region lies in its place there. An original of another
+    rate than the stems is left out, as not every DAW would convert it.
+    """
+    start = _at_output_rate(plan, plan.start)
+    tracks = [
+        Track(
+            name, path, plan.output.channels, plan.output.frames, start, colour, muted=part is result.mixdown
+        )
+        for part, name, path, colour in _written(result)
+    ]
+    if plan.output.sample_rate == plan.mix.sample_rate:
+        mix = plan.mix
+        tracks.append(Track(mix.path.stem, mix.path, mix.channels, mix.frames, muted=True, grouped=False))
+    markers = tuple(Marker(mark.name, _at_output_rate(plan, mark.position_samples)) for mark in notes.markers)
+    return Session(
+        plan.mix.path.stem,
+        plan.output.sample_rate,
+        tuple(tracks),
+        markers,
+        notes.tempo_bpm,
+        notes.beats_per_bar,
+        notes.beat_unit,
+        _at_output_rate(plan, notes.time_reference_samples),
+    )
+
+
+def _written(result: "RenderResult") -> Iterator[tuple["StemResult", str, Path, str]]:
+    for part in result.parts:
+        if part.path is None:
+            continue
+        name = part.name or part.query or "rest"
+        is_stem = part is not result.rest and part is not result.mixdown
+        yield part, name, part.path, stem_colour(f"{name} {part.query or ''}") if is_stem else REST_COLOUR
+
+
+class PresenceCurves:
+    """How surely each stem is there, over time, while it is separated."""
+
+    def __init__(self) -> None:
+        self._values: list[npt.NDArray[np.float64]] = []
+        self._samples: list[int] = []
+
+    def take(self, presence: npt.NDArray[np.floating], samples: int) -> None:
+        """Note the presence at the end of a block.  Shape: ``(stems,)``."""
+        if samples:
+            self._values.append(np.array(presence, np.float64))
+            self._samples.append(samples)
+
+    def result(self) -> tuple[tuple[float, ...], ...]:
+        """Return each stem's values at even steps of time, 900 at most."""
+        if not self._values:
+            return ()
+        values, ends = np.array(self._values).T, np.cumsum(self._samples)
+        if len(ends) > 1:  # the last block came from the flush, after which the stream is as new
+            values[:, -1] = values[:, -2]
+        points = min(_MOST_POINTS, len(ends))
+        at = np.linspace(ends[0], ends[-1], points)
+        return tuple(tuple(round(float(y), 4) for y in np.interp(at, ends, curve)) for curve in values)
+
+
+def write_report(plan: "RenderPlan", result: "RenderResult", path: Path) -> None:
+    """Write the page of a finished render, whole or not at all.
+
+    Raises
+    ------
+    AudioFileError
+        A file cannot be read, or the page not written.
+    """
+    region = f", from {clock(plan.start / plan.mix.sample_rate)}" if plan.start else ""
+    page = make_page(
+        plan.mix.path.name,
+        sounds_of(result, (plan.settings.start_s, plan.settings.length_s)),
+        _facts(plan, result),
+        start_s=plan.start / plan.mix.sample_rate,
+        note=f"{clock(result.seconds)} minutes{region}, separated by {result.model}",
+    )
+    write_whole(path, page.encode(errors="xmlcharrefreplace"))
+
+
+def sounds_of(result: "RenderResult", region: tuple[float, float | None] = (0.0, None)) -> list[Sound]:
+    """Return what there is to hear of a result: the mix, or a region of it, then every file."""
+    sounds = [_mix_sound(result.mix, *region)]
+    curves = dict(zip((id(stem) for stem in result.stems), result.presence_curves, strict=False))
+    for part, name, path, colour in _written(result):
+        sounds.append(_sound(name, path, colour, _figures(part), curves.get(id(part), ())))
+    return sounds
+
+
+def _mix_sound(path: Path, start_s: float, length_s: float | None) -> Sound:
+    with AudioReader(path, start_s=start_s, length_s=length_s) as reader:
+        meter = LoudnessMeter(reader.info.sample_rate, reader.info.channels)
+        peak = 0.0
+        for block in reader.blocks():
+            meter.process(block)
+            peak = max(peak, float(np.abs(block).max()))
+    figures = _levels(level_db(peak), meter.integrated_lufs)
+    return _sound(path.name, path, ORIGINAL_COLOUR, figures, (), start_s, length_s)
+
+
+def _sound(
+    name: str,
+    path: Path,
+    colour: str,
+    figures: dict[str, str],
+    presence: tuple[float, ...],
+    start_s: float = 0.0,
+    length_s: float | None = None,
+) -> Sound:
+    def blocks() -> Iterable[npt.NDArray[np.float32]]:
+        with AudioReader(path, start_s=start_s, length_s=length_s) as reader:
+            yield from reader.blocks()
+
+    with AudioReader(path, start_s=start_s, length_s=length_s) as reader:
+        info, frames = reader.info, reader.frames
+    return Sound(name, blocks, info.channels, frames, info.sample_rate, colour, figures, presence)
+
+
+def _figures(part: "StemResult") -> dict[str, str]:
+    figures = _levels(part.peak_db, part.loudness_lufs)
+    if part.presence is not None:
+        figures["presence"] = f"{part.presence:.0%}"
+    if part.query is not None and part.name is not None:
+        figures["query"] = part.query
+    if part.clipped_samples:
+        figures["clipped"] = f"{part.clipped_samples} samples"
+    return figures
+
+
+def _levels(peak_db: float, loudness_lufs: float) -> dict[str, str]:
+    return {"peak": _level(peak_db, "dBFS"), "loudness": _level(loudness_lufs, "LUFS")}
+
+
+def _level(level: float, unit: str) -> str:
+    return f"{level:.1f} {unit}".replace("-", "\u2212") if math.isfinite(level) else f"\u2212\u221e {unit}"
+
+
+def _facts(plan: "RenderPlan", result: "RenderResult") -> dict[str, str]:
+    facts = {
+        "Mix": f"{plan.mix.path.name}: {plan.mix.sample_rate} Hz, {plan.mix.channels} channels",
+        "Model": result.model,
+        "Preset": plan.settings.preset.name if plan.settings.preset else "",
+        "Files": f"{plan.output.container} {plan.output.subtype}, {plan.output.sample_rate} Hz",
+        "Stems and rest against the mix": _null(result.null_db),
+        "Time to render": f"{result.realtime_factor:.3f} of real time",
+        **{name: _shown(value) for name, value in _changed_settings(plan).items()},
+        "Notes": "; ".join(result.warnings),
+        "Made by": f"soundlasso {version('soundlasso')}",
+    }
+    return {name: plain_text(value) for name, value in facts.items() if value}
+
+
+def _null(null_db: float | None) -> str:
+    if null_db is None:
+        return ""
+    return "equal" if null_db == -math.inf else f"differ by {_level(null_db, 'dBFS')} at most"
+
+
+def _changed_settings(plan: "RenderPlan") -> dict[str, Any]:
+    settings = plan.settings
+    fields = (field for field in dataclasses.fields(settings) if field.name not in _DEFAULTS_NOT_SHOWN)
+    return {
+        field.name.replace("_", " "): value
+        for field in fields
+        if (value := getattr(settings, field.name)) != field.default
+    }
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
