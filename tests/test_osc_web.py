@@ -102,12 +102,12 @@ def test_host_info_names_the_port(server: Running) -> None:
     assert info["EXTENSIONS"]["LISTEN"] is True
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""])
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[::1"])
 def test_a_name_that_is_not_ours_is_refused(server: Running, host: str) -> None:
     assert get(server, "/", Host=host)[0] == 403
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://192.0.2.1"])
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://192.0.2.1", "http://[::1"])
 def test_a_page_of_another_machine_is_refused(server: Running, origin: str) -> None:
     assert get(server, "/", Origin=origin)[0] == 403
     with pytest.raises(InvalidStatus, match="403"):

@@ -54,10 +54,15 @@ def reachable_addresses(host: str) -> list[str]:
     """
     if not ipaddress.ip_address(host).is_unspecified:
         return [host]
-    from zeroconf import get_all_addresses, get_all_addresses_v6
+    import ifaddr  # which zeroconf brings along
 
-    found = [ipaddress.ip_address(text) for text in get_all_addresses()]
-    if ":" in host:
-        found += [ipaddress.ip_address(address[0][0]) for address in get_all_addresses_v6()]
-    outside = [str(address) for address in found if not (address.is_loopback or address.is_link_local)]
-    return outside or ["127.0.0.1"]
+    family = "is_IPv6" if ":" in host else "is_IPv4"
+    texts = [
+        ip.ip if isinstance(ip.ip, str) else ip.ip[0]
+        for adapter in ifaddr.get_adapters()
+        for ip in adapter.ips
+        if getattr(ip, family)
+    ]
+    addresses = map(ipaddress.ip_address, texts)
+    outside = [str(address) for address in addresses if not (address.is_loopback or address.is_link_local)]
+    return outside or ["::1" if ":" in host else "127.0.0.1"]

@@ -88,10 +88,10 @@ class WebTalk:
     def _refusal(self, request: Request) -> str:
         """Say why a request may come from a page of another machine, if it may."""
         host = request.headers.get("Host", "")
-        if not self._is_ours(urlsplit(f"//{host}").hostname):
+        if not self._is_ours(_host_name(f"//{host}")):
             return f"host {host!r} is not this machine"
         origin = request.headers.get("Origin")
-        if origin is not None and not self._is_ours(urlsplit(origin).hostname):
+        if origin is not None and not self._is_ours(_host_name(origin)):
             return f"origin {origin!r} is not this machine"
         return ""
 
@@ -134,6 +134,13 @@ class WebTalk:
             )
             return self._server.refused(self.connection, error)
         self._server.obey(self.connection, Message(f"/lasso/{name.lower()}", (address,)))
+
+
+def _host_name(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # a bracket of an IPv6 address without the other
+        return None
 
 
 def _json(status: int, body: str) -> Response:
