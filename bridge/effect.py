@@ -72,16 +72,16 @@ class Effect(abc.ABC):
     _layout: Layout | None = None
     _to_withhold = 0
 
-    # What a subclass writes.
+    # What a subclass writes; without state, block() is enough.
 
-    def prepare(self, sample_rate: float, channels: int, max_block: int) -> None:
+    def prepare(self, sample_rate: float, channels: int, max_block: int) -> None:  # noqa: B027
         """Get ready for a new stream."""
 
     @abc.abstractmethod
     def block(self, samples: Audio) -> Audio:
         """Process one block: as many samples out as in, `latency_samples` late."""
 
-    def clear(self) -> None:
+    def clear(self) -> None:  # noqa: B027
         """Forget all audio."""
 
     def inside(self) -> Iterable[object]:

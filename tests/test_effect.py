@@ -147,7 +147,7 @@ def test_an_effect_without_block_says_so() -> None:
     class Idle(Effect):
         pass
 
-    with pytest.raises(TypeError, match="abstract class Idle .*block"):
+    with pytest.raises(TypeError, match=r"abstract class Idle .*block"):
         Idle()  # type: ignore[abstract]
 
 
