@@ -61,6 +61,18 @@ def test_a_render_ends_with_stems_that_null(ear: Ear, root: Path) -> None:
     assert fractions[-1] == 1.0
 
 
+def test_a_session_is_written_beside_the_stems(ear: Ear, root: Path) -> None:
+    assert ear.refusal("/lasso/export", "rpp", "never") == "not_found"
+    assert ear.refusal("/lasso/export", "cubase") == "out_of_range"
+    address, kind, path = ear.ask("/lasso/export", "rpp", "first", answer="/lasso/done")
+    assert (address, kind, Path(path)) == ("/lasso/export", "rpp", root / "stems" / "short.rpp")
+    text = Path(path).read_text()
+    assert [name in text for name in ("short.wav", "short - solo violin.wav", "short - rest.wav")] == [
+        True
+    ] * 3
+    assert ear.refusal("/lasso/export", "rpp") == "exists"
+
+
 def test_what_is_there_is_not_replaced_unless_asked(ear: Ear) -> None:
     ear.send("/lasso/render", "short.wav", "solo violin")
     assert ear.wait("/lasso/fail", READY_LIMIT_S)[:2] == ("/lasso/render", "exists")

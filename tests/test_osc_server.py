@@ -79,8 +79,9 @@ def test_ping_echoes_its_arguments(ear: Ear) -> None:
 
 
 def test_version_status_and_sync_are_answered(ear: Ear) -> None:
-    name, major, minor, patch, model, protocol = ear.ask("/lasso/version", answer="/lasso/version/reply")
-    assert (name, model, protocol) == ("soundlasso", "lariat", 1)
+    answer = ear.ask("/lasso/version", answer="/lasso/version/reply")
+    name, major, minor, patch, model, device, protocol = answer
+    assert (name, model, device, protocol) == ("soundlasso", "lariat", "cpu", 1)
     assert min(major, minor, patch) >= 0
     state, queued, running_jobs, *_ = ear.ask("/lasso/status", answer="/lasso/status/reply")
     assert (state, queued, running_jobs) == ("loading", 0, 0)

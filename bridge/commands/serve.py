@@ -17,6 +17,7 @@ from soundlasso.dsp.errors import SoundlassoError
 
 if TYPE_CHECKING:
     from soundlasso.bridge.osc.server import Options
+    from soundlasso.bridge.osc.state import State
 
 PORT_TAKEN_STATUS = 3
 MIN_TOKEN_CHARS = 12
@@ -32,6 +33,10 @@ def serve(
     ] = Path(),
     model: Annotated[str, typer.Option(help="Model that separates.")] = "lariat",
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
+    preset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Preset to begin with: its sounds become slots."),
+    ] = None,
     live: Annotated[
         str | None,
         typer.Option(
@@ -76,6 +81,7 @@ def serve(
         allow=networks,
         token=token,
         live_record=live_record,
+        state=None if preset is None else preset_state(preset, model),
         allow_quit=allow_quit,
         ignore_time_tags=ignore_time_tags,
     )
@@ -106,6 +112,25 @@ def check_exposure(options: "Options") -> None:
         raise SoundlassoError(
             f"a token of {len(options.token)} characters can be guessed; one that cannot is {example}"
         )
+
+
+def preset_state(name_or_path: str, model: str) -> "State":
+    """Return the slots and settings of a preset, telling what slots cannot play of it.
+
+    Raises
+    ------
+    SoundlassoError
+        There is no such preset, something in it cannot be, or it wants another model.
+    """
+    from soundlasso.bridge.osc.presets import apply_preset
+    from soundlasso.bridge.osc.state import State
+    from soundlasso.bridge.presets.library import load_preset
+
+    state = State()
+    left_out = apply_preset(load_preset(name_or_path), state, model)
+    if left_out:
+        typer.echo(f"soundlasso: slots do without {', '.join(left_out)}", err=True)
+    return state
 
 
 def check_live(options: "Options") -> None:

@@ -21,9 +21,11 @@ def ping(server: "Server", call: "Call") -> None:
 
 
 def version(server: "Server", call: "Call") -> None:
-    """Answer with name, version, model and protocol."""
+    """Answer with name, version, model, its device, and protocol."""
     major, minor, patch = server.version
-    call.answer("/lasso/version/reply", "soundlasso", major, minor, patch, server.options.model, PROTOCOL)
+    options = server.options
+    about = ("soundlasso", major, minor, patch, options.model, options.device, PROTOCOL)
+    call.answer("/lasso/version/reply", *about)
 
 
 def status(server: "Server", call: "Call") -> None:

@@ -164,6 +164,11 @@ def stream_state(server: "Server", call: "Call") -> None:
     call.answer(call.address, *live.facts())
 
 
+def stream_latency(server: "Server", call: "Call") -> None:
+    """Answer with how late the output is."""
+    call.answer(call.address, _live(server).latency_s)
+
+
 def _live(server: "Server") -> Live:
     if server.live is None:
         raise OscError("no_input", "the server was not started with --live")

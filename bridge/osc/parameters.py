@@ -39,6 +39,13 @@ def tell(server: "Server", key: str, slot: int | None, by: "Peer | None" = None)
         server.live.changed()
 
 
+def tell_all(server: "Server") -> None:
+    """Tell all who listen about every value."""
+    for place in list(server.tree.places()):
+        if place.row.view == "native" and place.row.key and place.row.slot is None:
+            tell(server, place.row.key, place.slot)
+
+
 def values(server: "Server") -> Iterator[tuple[str, Any]]:
     """Go through the addresses and values of all parameters, in their own units."""
     for place in server.tree.places():

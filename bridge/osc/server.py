@@ -5,7 +5,7 @@ import functools
 import ipaddress
 import logging
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +28,7 @@ from soundlasso.bridge.osc.state import State
 from soundlasso.bridge.osc.table import TABLE, Access
 from soundlasso.bridge.osc.transport import Connection, Port, UdpPeer, is_loopback, open_port
 from soundlasso.bridge.osc.web import WebTalk
+from soundlasso.dsp.errors import SoundlassoError
 
 LOG = logging.getLogger(__name__)
 DEFAULT_PORT = 17770
@@ -55,6 +56,7 @@ class Options:
     live: str | None = None  # as `soundlasso.bridge.osc.live_source` reads it
     live_channels: int = 2
     live_record: Path | None = None
+    state: State | None = None  # to begin with
     preload: bool = True  # the model, before the first render
     worker_silence_limit_s: float = SILENCE_LIMIT_S
 
@@ -81,7 +83,7 @@ class Server:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.table = TABLE
-        self.state = State()
+        self.state = options.state or State()
         self.tree = Tree(TABLE.rows, lambda: self.state.slots)
         self.clients = Clients()
         self.schedule = Schedule()
@@ -100,6 +102,7 @@ class Server:
         self._trusted: OrderedDict[str, None] = OrderedDict()
         self._answers: OrderedDict[tuple[str, int], tuple[float, list[bytes]]] = OrderedDict()
         self._told_latin1 = RateLimit(1)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @functools.cached_property
     def version(self) -> tuple[int, int, int]:
@@ -207,6 +210,28 @@ class Server:
         for talk in self.web_talks:
             talk.tell(command, f"/lasso/slot/{slot}")
         self.publish("/lasso/slot/count", [len(self.state.slots)], Topic.PARAMETERS)
+
+    def state_replaced(self, slots_before: set[int]) -> None:
+        """Tell all that may have changed, after all of it has been set at once."""
+        for slot in slots_before - set(self.state.slots):
+            self.tree_changed(removed=slot)
+        for slot in set(self.state.slots) - slots_before:
+            self.tree_changed(added=slot)
+        parameters.tell_all(self)
+
+    def in_background(self, call: Call, work: Coroutine[Any, Any, None]) -> None:
+        """Carry out what takes longer than the others may wait for; what is wrong with it is answered."""
+        task = asyncio.get_running_loop().create_task(self._answered(call, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answered(self, call: Call, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except OscError as error:
+            self._refuse(call.request, call.address, error)
+        except SoundlassoError as error:
+            self._refuse(call.request, call.address, OscError("bad_args", str(error)))
 
     def readable(self, address: str) -> Place:
         """Find the one parameter at an address.

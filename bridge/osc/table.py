@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Literal
 
-from soundlasso.bridge.osc import control, live, parameters, rendering
+from soundlasso.bridge.osc import control, live, parameters, presets, rendering, sessions
 from soundlasso.bridge.osc.arguments import MAX_PATH_CHARS, Arg
 from soundlasso.bridge.osc.clients import Topic
 from soundlasso.bridge.osc.state import MAX_SLOTS
@@ -223,6 +223,15 @@ _RENDER_ROWS = [
         ),
         is_critical=True,
     ),
+    _command(
+        "/lasso/export",
+        [
+            Arg("kind", "s", choices=("rpp", "dawproject", "ardour")),
+            Arg("job", "s", optional=True),
+        ],
+        sessions.export,
+        "write a DAW session beside the stems of a job, or of the last one that is done",
+    ),
     _question(
         "/lasso/job/state", [_text("job")], rendering.job_state, "queued, running, done, failed or cancelled"
     ),
@@ -242,6 +251,21 @@ _RENDER_ROWS = [
     _sent("/lasso/job/end", [Arg("count", "i")], "after the last job"),
 ]
 
+_PRESET_ROWS = [
+    _command(
+        "/lasso/preset/load",
+        [_text("name")],
+        presets.load_preset,
+        "put a preset's sounds into the slots; answered with name, slots, and what slots cannot play of it",
+    ),
+    _command(
+        "/lasso/preset/save", [_text("name")], presets.save_preset, "save the enabled slots as your preset"
+    ),
+    _question("/lasso/preset/list", [], presets.list_presets, "the presets, one by one"),
+    _sent("/lasso/preset/item", [_text("name"), Arg("own", "i", 0, 1)], "one preset; own 1 is the user's"),
+    _sent("/lasso/preset/end", [Arg("count", "i")], "after the last preset"),
+]
+
 _LIVE_ROWS = [
     _trigger(
         "/lasso/stream/start", live.start_stream, "play what --live names through the slots, in real time"
@@ -253,6 +277,7 @@ _LIVE_ROWS = [
         live.stream_state,
         "stopped or playing, the latency in seconds, and how many blocks came too late",
     ),
+    _question("/lasso/stream/latency", [], live.stream_latency, "how late the output is, in seconds"),
     replace(
         _sent(
             "/lasso/meter/slot/{slot}",
@@ -326,6 +351,7 @@ _ANSWER_ROWS = [
             Arg("minor", "i"),
             Arg("patch", "i"),
             _text("model"),
+            _text("device"),
             Arg("protocol", "i"),
         ],
         "answer to /lasso/version",
@@ -365,5 +391,14 @@ _SHORT_ROWS = [
     replace(row, address="/lasso/query", slot=1) for row in _SLOT_ROWS if row.address.endswith("/query")
 ]
 
-ROWS = [*_SHORT_ROWS, *_SLOT_ROWS, *_SETTING_ROWS, *_RENDER_ROWS, *_LIVE_ROWS, *_CLIENT_ROWS, *_ANSWER_ROWS]
+ROWS = [
+    *_SHORT_ROWS,
+    *_SLOT_ROWS,
+    *_SETTING_ROWS,
+    *_RENDER_ROWS,
+    *_PRESET_ROWS,
+    *_LIVE_ROWS,
+    *_CLIENT_ROWS,
+    *_ANSWER_ROWS,
+]
 TABLE = Table(ROWS)

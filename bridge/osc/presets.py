@@ -1,0 +1,153 @@
+"""Presets over OSC: a preset's sounds become slots, and slots become a preset.
+
+Slots have no effects and no places in the stereo image; what of a preset they cannot play is told, by name.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from soundlasso.bridge.osc.errors import OscError
+from soundlasso.bridge.osc.state import MAX_SLOTS, Settings, Slot, State
+
+if TYPE_CHECKING:
+    from soundlasso.bridge.osc.call import Call
+    from soundlasso.bridge.osc.server import Server
+    from soundlasso.bridge.presets.preset import Preset, Stem
+
+LOWEST_GAIN_DB, HIGHEST_GAIN_DB = -60.0, 12.0
+
+
+def apply_preset(preset: "Preset", state: State, model: str) -> list[str]:
+    """Put a preset's sounds into slots, and its settings into the settings.
+
+    Returns
+    -------
+    What slots cannot play of it: "the chain of drums", "the mix's loudness".
+
+    Raises
+    ------
+    OscError
+        It wants another model than the server's, or has too many sounds; then nothing has changed.
+    """
+    if preset.model != model:
+        raise OscError("model_error", f"preset {preset.name!r} is for {preset.model!r}; serve --model it")
+    slots = [slot for stem in preset.stems for slot in _slots_of(stem, _is_removal(preset))]
+    if len(slots) > MAX_SLOTS:
+        raise OscError("too_large", f"preset {preset.name!r} has {len(slots)} sounds; slots are {MAX_SLOTS}")
+    state.slots = dict(enumerate(slots, 1))
+    settings = state.settings
+    settings.rest = int(preset.rest.is_written)
+    settings.gate, settings.consistent = int(preset.gate), int(preset.consistent)
+    settings.stereo, settings.format = preset.stereo, preset.output.format
+    settings.avoid = ", ".join(dict.fromkeys(text for stem in preset.stems for text in stem.avoid))
+    return _left_out(preset)
+
+
+def _is_removal(preset: "Preset") -> bool:
+    """Whether all its sounds go: then slots play the rest."""
+    return all(stem.remove for stem in preset.stems)
+
+
+def _slots_of(stem: "Stem", is_removal: bool) -> list[Slot]:
+    """Make a slot for each query; of sounds to keep and to remove, those that go are switched off."""
+    gain_db = stem.gain_db + (stem.duck_db or 0.0)
+    gain_db = min(max(gain_db, LOWEST_GAIN_DB), HIGHEST_GAIN_DB)
+    mode = "remove" if is_removal else "keep"
+    enable = int(is_removal or not stem.remove)
+    return [Slot(query, gain_db, enable=enable, mode=mode) for query in stem.queries]
+
+
+def _left_out(preset: "Preset") -> list[str]:
+    strips = [*((stem.name, stem) for stem in preset.stems), ("the rest", preset.rest)]
+    left_out = [f"the chain of {name}" for name, strip in strips if strip.chain]
+    left_out += [f"the pan of {name}" for name, strip in strips if strip.pan]
+    if preset.mix.chain:
+        left_out.append("the mix's chain")
+    if preset.output.loudness_lufs is not None:
+        left_out.append("the mix's loudness")
+    return left_out
+
+
+def as_preset(name: str, state: State, model: str) -> "Preset":
+    """Make a preset of the enabled slots, muted ones without a file: the reverse of `apply_preset`.
+
+    Raises
+    ------
+    OscError
+        No enabled slot has a query.
+    PresetError
+        Something in it cannot be.
+    """
+    from soundlasso.bridge.presets.preset import Output, Preset, Stem, Strip
+
+    settings: Settings = state.settings
+    slots = [slot for _, slot in state.voiced() if slot.enable]
+    if not slots:
+        raise OscError("no_input", "no enabled slot has a query; set /lasso/query first")
+    avoid = tuple(settings.avoided())
+    return Preset(
+        name=name,
+        model=model,
+        stereo=settings.stereo,  # type: ignore[arg-type]  # the table admits no other words
+        gate=bool(settings.gate),
+        consistent=bool(settings.consistent),
+        stems=tuple(
+            Stem(
+                name=slot.query,
+                queries=(slot.query,),
+                avoid=avoid,
+                gain_db=slot.gain_db,
+                remove=slot.mode == "remove",
+                write=not slot.mute,
+            )
+            for slot in slots
+        ),
+        rest=Strip(write=bool(settings.rest) or all(slot.mode == "remove" for slot in slots)),
+        output=Output(format=settings.format),  # type: ignore[arg-type]
+    )
+
+
+# The commands
+
+
+def list_presets(server: "Server", call: "Call") -> None:
+    """Answer with the presets, by name."""
+    from soundlasso.bridge.presets.library import find_presets
+
+    items = [("/lasso/preset/item", name, int(found.is_own)) for name, found in find_presets().items()]
+    server.answer_many(call, [*items, ("/lasso/preset/end", len(items))])
+
+
+def load_preset(server: "Server", call: "Call") -> None:
+    """Put a preset into the slots; reading it takes seconds at first, so a thread does it."""
+    (name,) = call.given
+    server.in_background(call, _load(server, call, name))
+
+
+async def _load(server: "Server", call: "Call", name: str) -> None:
+    from soundlasso.bridge.presets import library
+
+    if name not in library.find_presets():  # a path is none of them: files are for --preset
+        raise OscError("not_found", f"no preset {name[:64]!r}; /lasso/preset/list tells all")
+    preset = await asyncio.to_thread(library.load_preset, name)
+    before = set(server.state.slots)
+    left_out = apply_preset(preset, server.state, server.options.model)
+    server.state_replaced(before)
+    call.done(name, len(server.state.slots), ", ".join(left_out))
+
+
+def save_preset(server: "Server", call: "Call") -> None:
+    """Save the enabled slots as a preset of the user's."""
+    (name,) = call.given
+    server.in_background(call, _save(server, call, name))
+
+
+async def _save(server: "Server", call: "Call", name: str) -> None:
+    from soundlasso.bridge.presets import library
+
+    preset = await asyncio.to_thread(as_preset, name, server.state, server.options.model)
+    found = library.find_presets().get(name)
+    if found and found.is_own:
+        raise OscError("exists", f"a preset {name!r} is there already; choose another name")
+    await asyncio.to_thread(library.save_preset, preset)
+    call.done(name)
