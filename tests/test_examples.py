@@ -1,5 +1,6 @@
-"""The examples do what they say, on two seconds of noise and tone; whole and finite."""
+"""The examples, and what the README shows of boards, do what they say; whole and finite."""
 
+import re
 import runpy
 import shutil
 from pathlib import Path
@@ -37,6 +38,19 @@ def test_a_script_writes_the_whole_song(name: str, seconds: int, song: Path) -> 
     audio, rate = soundfile.read(result)
     assert (audio.shape, rate) == ((seconds * RATE, 2), RATE)
     assert np.isfinite(audio).all() and np.abs(audio).max() > 0.01
+
+
+def test_boards_in_the_readme_run_as_written(song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    section = readme.split("## As an effect")[1].split("\n## ")[0]
+    shown = re.findall(r"```python\n(.*?)```", section, flags=re.S)
+    monkeypatch.chdir(song.parent)
+    names: dict[str, Any] = {}
+    for block in shown:
+        exec(compile(block, "README.md", "exec"), names)
+    assert len(shown) == 2 and names["wide"].shape == (2, 44_100)
+    for written in ("guitar.wav", "remix.wav"):
+        assert soundfile.info(written).frames == 2 * RATE
 
 
 def test_practice_takes_out_one_sound_after_the_other(
