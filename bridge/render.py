@@ -355,8 +355,8 @@ class _Run:
     def _record(self, request: dict[str, Any], result: RenderResult, sessions: Iterable[Path]) -> None:
         """Write the manifest, last of all; sessions have no size there, because their DAW changes them."""
         folder = self._plan.manifest.parent
-        files = {path: path.stat().st_size for path in self._plan.files[:-1]} | dict.fromkeys(sessions)
-        files = {path.relative_to(folder).as_posix(): size for path, size in files.items()}
+        sizes = {path: path.stat().st_size for path in self._plan.files[:-1]} | dict.fromkeys(sessions)
+        files = {path.relative_to(folder).as_posix(): size for path, size in sizes.items()}
         write_manifest(
             self._plan.manifest, request, {**result.to_record(), "files": files, "timings": self._timings}
         )

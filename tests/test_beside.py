@@ -3,6 +3,7 @@
 Tolerances: samples and places are exact; loudness in a time stamp is that of the record to its 0.005 LU.
 """
 
+import dataclasses
 import json
 import re
 import struct
@@ -191,7 +192,6 @@ def test_presence_keeps_its_time_and_forgets_the_flush() -> None:
 
 
 def test_a_preset_of_another_rate_stamps_at_that_rate(tmp_path: Path, noted: Path) -> None:
-    import dataclasses
 
     preset = load_preset("call-centre")
     output = dataclasses.replace(preset.output, sessions=("rpp",), format="wav", report=True)

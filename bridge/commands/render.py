@@ -16,6 +16,7 @@ from soundlasso.bridge.audiofile_format import FORMATS, SUBTYPES
 from soundlasso.bridge.batch_report import BatchReport
 from soundlasso.bridge.commands.render_run import FAILURE, USAGE, Batch, Manner, complain
 from soundlasso.bridge.events import EventLog
+from soundlasso.bridge.export.session import SessionKind
 from soundlasso.bridge.naming import DEFAULT_TEMPLATE, FIELDS
 from soundlasso.bridge.render_inputs import Input, find_inputs, read_list
 from soundlasso.bridge.render_plan import Existing, RenderSettings
@@ -104,6 +105,17 @@ def render(
     ] = None,
     gate: Annotated[bool, typer.Option(help="Silence a stem where its sound is not there.")] = True,
     plot: Annotated[bool, typer.Option("--plot", help="Draw spectrograms of mix, stems and rest.")] = False,
+    sessions: Annotated[
+        list[SessionKind] | None,
+        typer.Option(
+            "--session",
+            help="Write a session for DAWs beside the stems; repeat for more.",
+            show_default=False,
+        ),
+    ] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write a page to hear and see it all in a browser.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each mix.")] = False,
     events: Annotated[
         str | None,
@@ -151,7 +163,7 @@ def render(
             "device": device,
         }
         if preset is not None:
-            settings = _of_preset(preset, changes or (), plot, more)
+            settings = _of_preset(preset, changes or (), more, (plot, report, tuple(sessions or ())))
         else:
             settings = RenderSettings(
                 model=model,
@@ -165,15 +177,17 @@ def render(
                 avoid=tuple(avoid or ()),
                 gate=gate,
                 plot=plot,
+                sessions=tuple(sessions or ()),
+                report=report,
                 **more,
             )
         inputs = find_inputs([*(mixes or ()), *(read_list(listed) if listed else ())], out)
-        report = BatchReport(summary)
+        outcome = BatchReport(summary)
         log = _open_log(events, inputs)
     except SoundlassoError as error:
         complain(error)
         raise typer.Exit(USAGE) from error
-    batch = Batch(inputs, Manner(as_json, jobs, dry_run), log, report)
+    batch = Batch(inputs, Manner(as_json, jobs, dry_run), log, outcome)
     with log or contextlib.nullcontext():
         batch.run(queries or (), settings)
     if batch.failed:
@@ -206,12 +220,24 @@ def _check_asked(
                 raise SoundlassoError(f"--{option} goes with --query; with a preset, use --set {key}=VALUE")
 
 
-def _of_preset(name: str, changes: Sequence[str], plot: bool, more: dict[str, Any]) -> RenderSettings:
+def _of_preset(
+    name: str,
+    changes: Sequence[str],
+    more: dict[str, Any],
+    beside: tuple[bool, bool, tuple[SessionKind, ...]],
+) -> RenderSettings:
+    """Return a preset's settings, with picture, page and sessions that are asked for on top."""
     from soundlasso.bridge.presets.library import load_preset
     from soundlasso.bridge.presets.rendering import settings_of
 
     settings = settings_of(load_preset(name, changes), **more)
-    return dataclasses.replace(settings, plot=settings.plot or plot)
+    plot, report, sessions = beside
+    return dataclasses.replace(
+        settings,
+        plot=settings.plot or plot,
+        report=settings.report or report,
+        sessions=tuple(dict.fromkeys((*settings.sessions, *sessions))),
+    )
 
 
 def _existing(overwrite: bool, skip_existing: bool) -> Existing:
