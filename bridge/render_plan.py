@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 from soundlasso.bridge.audiofile import AudioInfo, inspect_audio, region_frames
 from soundlasso.bridge.audiofile_format import OutputFormat, check_format, choose_format
 from soundlasso.bridge.audiofile_write import check_space, existing_folder
-from soundlasso.bridge.export.session import SessionKind, check_session_kind, session_path
+from soundlasso.bridge.export.session import SessionKind, session_path, to_session_kinds
 from soundlasso.bridge.manifest import MANIFEST_ENDING, listed_outputs
 from soundlasso.bridge.naming import (
     DEFAULT_TEMPLATE,
@@ -60,8 +60,7 @@ class RenderSettings:
         check_template(self.name)
         check_format(self.format, self.subtype)
         _check_choice("stereo", self.stereo, ("linked", "independent"))
-        for kind in self.sessions:
-            check_session_kind(kind)
+        to_session_kinds(self.sessions)
         _check_choice("existing", self.existing, ("refuse", "overwrite", "skip"))
         if not (math.isfinite(self.start_s) and self.start_s >= 0):
             raise SoundlassoError(f"cannot start at {self.start_s!r} s; choose 0 or more")

@@ -16,7 +16,7 @@ from soundlasso.bridge.audiofile_format import FORMATS, SUBTYPES
 from soundlasso.bridge.batch_report import BatchReport
 from soundlasso.bridge.commands.render_run import FAILURE, USAGE, Batch, Manner, complain
 from soundlasso.bridge.events import EventLog
-from soundlasso.bridge.export.session import SessionKind
+from soundlasso.bridge.export.session import SESSION_KINDS, SessionKind, to_session_kinds
 from soundlasso.bridge.naming import DEFAULT_TEMPLATE, FIELDS
 from soundlasso.bridge.render_inputs import Input, find_inputs, read_list
 from soundlasso.bridge.render_plan import Existing, RenderSettings
@@ -106,9 +106,10 @@ def render(
     gate: Annotated[bool, typer.Option(help="Silence a stem where its sound is not there.")] = True,
     plot: Annotated[bool, typer.Option("--plot", help="Draw spectrograms of mix, stems and rest.")] = False,
     sessions: Annotated[
-        list[SessionKind] | None,
+        list[str] | None,
         typer.Option(
             "--session",
+            metavar="|".join(SESSION_KINDS),
             help="Write a session for DAWs beside the stems; repeat for more.",
             show_default=False,
         ),
@@ -163,7 +164,9 @@ def render(
             "device": device,
         }
         if preset is not None:
-            settings = _of_preset(preset, changes or (), more, (plot, report, tuple(sessions or ())))
+            settings = _of_preset(
+                preset, changes or (), more, (plot, report, to_session_kinds(sessions or ()))
+            )
         else:
             settings = RenderSettings(
                 model=model,
@@ -177,7 +180,7 @@ def render(
                 avoid=tuple(avoid or ()),
                 gate=gate,
                 plot=plot,
-                sessions=tuple(sessions or ()),
+                sessions=to_session_kinds(sessions or ()),
                 report=report,
                 **more,
             )

@@ -8,7 +8,7 @@ import colorsys
 import hashlib
 import shutil
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -163,7 +163,7 @@ def write_session(session: Session, kind: SessionKind, path: Path) -> list[Path]
     AudioFileError
         The session cannot be written, or a file of it not read.
     """
-    check_session_kind(kind)
+    to_session_kinds([kind])
     return _writer(kind)(session, path)
 
 
@@ -177,16 +177,21 @@ def removal(kind: SessionKind, path: Path) -> Callable[[], None]:
     return lambda: root.unlink(missing_ok=True)
 
 
-def check_session_kind(kind: str) -> None:
-    """Refuse a kind of session that is not written.
+def to_session_kinds(words: Iterable[str]) -> tuple[SessionKind, ...]:
+    """Take words for kinds of sessions, each once.
 
     Raises
     ------
     SoundlassoError
-        With those that are.
+        With those that there are.
     """
-    if kind not in SESSION_KINDS:
-        raise SoundlassoError(f"no session {kind!r}; choose one of {', '.join(SESSION_KINDS)}")
+    kinds: dict[SessionKind, None] = {}
+    for word in words:
+        kind = next((kind for kind in SESSION_KINDS if kind == word), None)
+        if kind is None:
+            raise SoundlassoError(f"no session {word!r}; choose one of {', '.join(SESSION_KINDS)}")
+        kinds[kind] = None
+    return tuple(kinds)
 
 
 def _writer(kind: SessionKind) -> Callable[[Session, Path], list[Path]]:
