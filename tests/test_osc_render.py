@@ -125,6 +125,13 @@ def test_ping_is_answered_during_a_render_and_a_flood(server: Running, ear: Ear)
     assert ear.ask("/lasso/slot/5/gain") == (pytest.approx(-799 / 50),)
 
 
+def test_a_render_that_is_refused_names_its_job(ear: Ear) -> None:
+    assert ear.ask("/lasso/render", "nowhere.wav", "drums", "refused", answer="/lasso/fail")[3:] == (
+        "refused",
+    )
+    assert ear.ask("/lasso/render", "nowhere.wav", "drums", answer="/lasso/fail")[3:] == ()
+
+
 def test_a_file_that_is_no_audio_fails_with_a_reason(ear: Ear, root: Path) -> None:
     (root / "text.wav").write_text("this is no audio file")
     ear.send("/lasso/render", "text.wav", "rain", "text")

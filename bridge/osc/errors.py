@@ -40,9 +40,15 @@ class OscError(SoundlassoError, ValueError):
         One of `Code`; part of the protocol, never changes its meaning.
     message
         What is wrong, with the value, and what would be right.
+
+    Attributes
+    ----------
+    ids
+        What the refusal names at its end: the job that will not be.
     """
 
     def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
         self.code: Code = code
         self.message = message
+        self.ids: tuple[str, ...] = ()

@@ -40,6 +40,14 @@ def render(server: "Server", call: "Call") -> None:
     job = server.jobs.live(name)
     if job:
         return call.answer("/lasso/job/state", job.name, job.state)
+    try:
+        _submit(server, call, path, query, name)
+    except OscError as error:
+        error.ids = (name,) if name else ()
+        raise
+
+
+def _submit(server: "Server", call: "Call", path: str | None, query: str | None, name: str | None) -> None:
     settings = server.state.settings
     if not (path or settings.input):
         raise OscError("no_input", "no file given, and none set with /lasso/input")

@@ -368,7 +368,7 @@ class Server:
         self.counters.errors += 1
         LOG.info("%s refused: %r %s: %s", request.peer.name, address[:128], error.code, error.message[:256])
         if self._fails.allows(request.peer.name):
-            request.fail(address, error)
+            request.fail(address, error, *error.ids)
 
     def _note_latin1(self, message: Message, peer: Peer) -> None:
         self.counters.latin1 += 1
