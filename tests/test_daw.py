@@ -4,6 +4,8 @@ Joined channels are compared with the files they come from, sample for sample.
 """
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +141,26 @@ def test_a_render_that_fails_leaves_no_folder(tmp_path: Path) -> None:
     report = Path(f"{path}{REPORT_ENDING}").read_text().splitlines()
     assert len(report) == 1
     assert report[0].startswith("failed\t")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_deleting_the_request_cancels_a_render_that_runs(tmp_path: Path) -> None:
+    noise = 0.1 * np.random.default_rng(4).standard_normal(RATE_HZ * 600)
+    soundfile.write(tmp_path / "long.wav", noise, RATE_HZ, subtype="FLOAT")
+    path = tmp_path / "a.request"
+    path.write_text(f"path\t{tmp_path}/long.wav\nquery\tdrums\nout\t{tmp_path / 'out'}\n")
+    report = Path(f"{path}{REPORT_ENDING}")
+
+    def delete_when_it_runs() -> None:
+        while not (report.exists() and "progress" in report.read_text()):
+            time.sleep(0.01)
+        path.unlink()
+
+    with ThreadPoolExecutor(1) as pool:
+        deleting = pool.submit(delete_when_it_runs)
+        assert run_request(path) is False
+        deleting.result()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["long.wav", "out"]
     assert list((tmp_path / "out").iterdir()) == []
 
 

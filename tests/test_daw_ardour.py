@@ -35,6 +35,11 @@ def test_the_stems_of_a_region_are_imported_where_it_is(session: Session, tmp_pa
     lines = session.run(script, "{ sounds = [[drums,  a dog 'barking\" $(id)]], mute = true }")
     imported = [(int(line[1]), Path(line[2])) for line in lines if line[0] == "IMPORT"]
     assert [at for at, _ in imported] == [POSITION] * 3
+    assert [path.name for _, path in imported] == [
+        "take - drums.wav",
+        "take - a dog 'barking_ $(id).wav",
+        "take - rest.wav",
+    ]
     stems = [soundfile.read(path, always_2d=True, dtype="float32")[0].T for _, path in imported]
     np.testing.assert_allclose(sum(stems), AUDIO[:, START : START + LENGTH], atol=TOLERANCE)
     assert ["MUTED", "true"] in lines
