@@ -336,6 +336,8 @@ def _check_call(sample_rate: float, buffer_size: int) -> None:
         raise TypeError(f"buffer_size is {buffer_size!r}; it must be a positive integer")
     if buffer_size == 0:
         raise ValueError("buffer_size is 0; it must be at least 1")
+    if isinstance(sample_rate, str) or not hasattr(sample_rate, "__float__"):
+        raise TypeError(f"sample_rate is {sample_rate!r}; it must be a number of Hz")
     if not 0 < sample_rate < np.inf:
         raise AudioError(f"sample_rate is {sample_rate!r}; it must be above 0 Hz")
 

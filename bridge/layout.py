@@ -32,7 +32,7 @@ class Layout:
         """
         if not isinstance(array, np.ndarray):
             raise TypeError(f"audio must be a numpy array of float32 or float64, not {type(array).__name__}")
-        if array.dtype not in (np.float32, np.float64):
+        if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):  # in any byte order
             raise TypeError(f"audio is {array.dtype!s}; it must be float32 or float64")
         if array.ndim not in (1, 2):
             raise RuntimeError(f"audio has {array.ndim} axes; it must have 1 or 2")

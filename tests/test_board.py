@@ -170,12 +170,21 @@ def test_a_change_of_rate_or_channels_begins_a_new_stream() -> None:
 @pytest.mark.parametrize("samples", [1, 2, 3])
 def test_blocks_shorter_than_the_channels_are_not_turned_over(samples: int) -> None:
     audio, rest = noise(3, 300), noise(3, samples, seed=1)
-    for board in (Board([pedalboard.Invert(), Late(0)]), Board([Late(299), pedalboard.Invert()])):
-        board.process(audio, RATE)
-        np.testing.assert_array_equal(board.process(rest, RATE), -rest)
-        parts = [
-            board.process(audio, RATE, reset=False),
-            board.process(rest, RATE, reset=False),
-            board.flush(),
-        ]
-        np.testing.assert_array_equal(np.concatenate(parts, axis=1), -np.concatenate([audio, rest], axis=1))
+    board = Board([Late(299), pedalboard.HighpassFilter(80), pedalboard.Delay(0.001)])
+    native = NativeBoard([pedalboard.HighpassFilter(80), pedalboard.Delay(0.001)])
+    np.testing.assert_array_equal(board(audio, RATE), native(audio, RATE))
+    np.testing.assert_array_equal(board(rest, RATE), native(rest, RATE))
+    both = np.concatenate([audio, rest], axis=1)
+    board.reset()
+    parts = [board.process(audio, RATE, reset=False), board.process(rest, RATE, reset=False), board.flush()]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), native(both, RATE))
+
+
+def test_after_a_reset_the_channels_are_told_anew() -> None:
+    """Five channels, then two channels of five samples."""
+    audio, board = noise(2, 5), Board([pedalboard.HighpassFilter(80)])
+    board(noise(5, 9), RATE)
+    board.reset()
+    np.testing.assert_array_equal(
+        board(audio, RATE), NativeBoard([pedalboard.HighpassFilter(80)])(audio, RATE)
+    )

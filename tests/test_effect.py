@@ -107,6 +107,21 @@ def test_what_pedalboard_never_returns_from_is_refused() -> None:
         Late(0)(noise(2, 9), 44_100, 0)
 
 
+@pytest.mark.parametrize("dtype", [">f4", ">f8", "<f4"])
+def test_any_byte_order_is_audio_as_in_pedalboard(dtype: str) -> None:
+    audio = noise(2, 99).astype(dtype)
+    np.testing.assert_array_equal(Late(0)(audio, 44_100), NativeBoard([]).process(audio, 44_100))
+
+
+@pytest.mark.parametrize("sample_rate", ["44100", None])
+def test_a_sample_rate_of_a_wrong_kind_is_a_type_error_as_in_pedalboard(sample_rate: Any) -> None:
+    for effect in (NativeBoard([]), Late(0)):
+        with pytest.raises(TypeError):
+            effect.process(noise(2, 9), sample_rate)
+    with pytest.raises(TypeError, match=r"sample_rate is .*; it must be a number of Hz"):
+        Late(0)(noise(2, 9), sample_rate)
+
+
 @pytest.mark.parametrize("sample_rate", [0, -44_100, float("nan"), float("inf")])
 def test_an_impossible_sample_rate_is_refused(sample_rate: float) -> None:
     with pytest.raises(AudioError, match="it must be above 0 Hz"):
