@@ -231,6 +231,13 @@ def test_vorbis_that_would_crash_is_refused(tmp_path: Path, rate: int, allowed: 
     assert soundfile.info(tmp_path / "a.ogg").frames == 300_000
 
 
+def test_a_long_vorbis_block_is_written_in_parts(tmp_path: Path) -> None:
+    length = 3_000_000  # at once, it would be 12 MB of libsndfile's stack, which ends the process
+    with AudioWriter(tmp_path / "a.ogg", OutputFormat("OGG", "VORBIS", RATE, 1, length)) as writer:
+        writer.write(np.zeros((1, length), np.float32))
+    assert soundfile.info(tmp_path / "a.ogg").frames == length
+
+
 @pytest.mark.parametrize(
     ("format", "subtype", "channels", "reason"),
     [

@@ -45,6 +45,11 @@ def test_a_short_sound_has_a_picture(length: int) -> None:
     assert np.isfinite(levels_db).all()
 
 
+def test_the_end_of_a_sound_is_drawn() -> None:
+    levels_db = spectrogram_db([sine(440.0, 8000, 9000, level=0.1)], 9000, 8000)
+    assert levels_db[:, -1].max() > -30  # its last frame is half silence, 6 dB down
+
+
 def test_a_click_in_a_long_sound_is_still_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picture, "_COLUMNS", 10)
     audio = np.zeros((1, 20 * 8000), np.float32)
