@@ -11,7 +11,7 @@ import pytest
 import soundlasso
 
 ROOT = Path(__file__).parent.parent
-SHOWN = ["soundlasso.models.offline", "soundlasso.models.stream"]
+SHOWN = ["soundlasso.bridge.export.notebook", "soundlasso.models.offline", "soundlasso.models.stream"]
 
 
 @pytest.mark.parametrize("name", SHOWN)

@@ -131,10 +131,8 @@ def _rows(sounds: Sequence[Sound], start_s: float) -> str:
         for number, (sound, one) in enumerate(zip(sounds, seen, strict=True))
     ]
     if gain < 1:
-        text = (
-            f"All sounds are turned down by {-20 * math.log10(gain):.1f} dB here, or the loudest would clip."
-        )
-        rows.insert(0, f"<p>{text}</p>")
+        down_db = -20 * math.log10(gain)
+        rows.insert(0, f"<p>All sounds are {down_db:.1f} dB down here, or the loudest would clip.</p>")
     return "\n".join(rows)
 
 
