@@ -191,3 +191,16 @@ def test_edits_from_another_thread_come_at_block_edges() -> None:
         played.release()
     editor.join()
     assert seen == {True, False}
+
+
+def test_the_latency_told_is_that_of_what_plays() -> None:
+    inner = Board()
+    board = Board([inner, Late(5)])
+    board.process(noise(2, 500), RATE, reset=False)
+    inner.append(Late(99))
+    board.process(noise(2, 500), RATE, reset=False)
+    assert board.latency_samples == 104
+    board.append(Late(10))
+    del board[0]
+    board.process(noise(2, 500), RATE, reset=False)
+    assert board.latency_samples == 15
