@@ -28,7 +28,7 @@ from typing import Any, TextIO
 
 BEAT_S = 0.5
 PROGRESS_PERIOD_S = 0.1
-NICENESS = 5  # the server answers first
+NICENESS = 10  # the server answers first
 
 Line = dict[str, Any]
 
