@@ -62,7 +62,7 @@ def test_stems_are_stamped_with_query_time_and_loudness(tmp_path: Path, noted: P
     result = render(noted, ["drums", "a flûte"], tmp_path / "out", start_s=START_S, length_s=LENGTH_S)
     assert result.rest is not None
     for part, said in zip((*result.stems, result.rest), ("drums", "a flute", "rest"), strict=True):
-        bext = wavinfo.WavInfoReader(str(part.path)).bext
+        bext: Any = wavinfo.WavInfoReader(str(part.path)).bext
         assert (bext.description, bext.originator, bext.originator_ref) == (said, "soundlasso", "ref")
         assert (bext.originator_date, bext.originator_time) == ("2026-11-22", "01:00:00")
         assert bext.time_reference == HOUR + round(START_S * RATE)

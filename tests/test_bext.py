@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_any_history_fits(tmp_path: Path, history: str) -> None:
 
 def test_wavinfo_reads_it(tmp_path: Path) -> None:
     write(tmp_path / "a.wav", noise(2, 1000), STAMP)
-    read = wavinfo.WavInfoReader(str(tmp_path / "a.wav"))
+    read: Any = wavinfo.WavInfoReader(str(tmp_path / "a.wav"))
     assert read.data.frame_count == 1000
     bext = read.bext
     assert (bext.version, bext.description, bext.originator) == (2, STAMP.description, "soundlasso")
@@ -103,7 +104,7 @@ def test_ffprobe_reads_it(tmp_path: Path, kind: str) -> None:
 
 def test_text_is_ascii_and_cut(tmp_path: Path) -> None:
     write(tmp_path / "a.wav", noise(1, 10), replace(STAMP, description="Café à 東京 " + "x" * 300))
-    bext = wavinfo.WavInfoReader(str(tmp_path / "a.wav")).bext
+    bext: Any = wavinfo.WavInfoReader(str(tmp_path / "a.wav")).bext
     assert bext.description.startswith("Cafe a ?? xx")
     assert len(bext.description) == 256
 

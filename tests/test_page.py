@@ -55,7 +55,8 @@ SOUNDS = [
 
 def players(page: str) -> list[Audio]:
     found = re.findall(r'src="data:audio/ogg; codecs=opus;base64,([^"]+)"', page)
-    return [soundfile.read(io.BytesIO(base64.b64decode(data)), always_2d=True)[0].T for data in found]
+    files = (io.BytesIO(base64.b64decode(data)) for data in found)
+    return [np.asarray(soundfile.read(file, always_2d=True)[0].T, np.float32) for file in files]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import rpp
 import soundfile
-from lxml import etree
+from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # compiled, without stubs
 
 from soundlasso.bridge.export.session import (
     SESSION_KINDS,
@@ -197,7 +197,7 @@ def export_from_ardour(path: Path, out: Path, rate: int) -> Audio:
         path.stem,
     ]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
-    return np.asarray(soundfile.read(out, dtype="float32", always_2d=True)[0].T)
+    return np.asarray(soundfile.read(out, always_2d=True)[0].T, np.float32)
 
 
 @needs_ardour

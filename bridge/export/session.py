@@ -185,9 +185,10 @@ def to_session_kinds(words: Iterable[str]) -> tuple[SessionKind, ...]:
     SoundlassoError
         With those that there are.
     """
+    known: dict[str, SessionKind] = {kind: kind for kind in SESSION_KINDS}
     kinds: dict[SessionKind, None] = {}
     for word in words:
-        kind = next((kind for kind in SESSION_KINDS if kind == word), None)
+        kind = known.get(word)
         if kind is None:
             raise SoundlassoError(f"no session {word!r}; choose one of {', '.join(SESSION_KINDS)}")
         kinds[kind] = None

@@ -90,8 +90,8 @@ def _read_acid(content: bytes) -> tuple[float | None, int, int]:
         return None, 4, 4
     flags, _, _, _, _, beat_unit, beats_per_bar, tempo_bpm = _ACID.unpack_from(content)
     is_metre = beats_per_bar > 0 and beat_unit in (1, 2, 4, 8, 16, 32)
-    metre = (beats_per_bar, beat_unit) if is_metre else (4, 4)
-    return (None if flags & _ACID_ONE_SHOT else _plausible(tempo_bpm), *metre)
+    tempo = None if flags & _ACID_ONE_SHOT else _plausible(tempo_bpm)
+    return (tempo, beats_per_bar, beat_unit) if is_metre else (tempo, 4, 4)
 
 
 def _plausible(tempo_bpm: float) -> float | None:
