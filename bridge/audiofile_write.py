@@ -33,7 +33,13 @@ _TAIL_FRAMES = 4096
 
 def temporary_path(path: Path) -> Path:
     """Name a file beside ``path`` that nothing else uses; it is hidden, and ends in ``.part``."""
-    return path.with_name(f".soundlasso-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
+    return path.with_name(f".soundlasso-{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
+
+
+def remove_leavings(folder: Path, process: int) -> None:
+    """Remove what a process that was killed left half-written in a folder."""
+    for path in folder.glob(f".soundlasso-{process}-*{TEMPORARY_SUFFIX}"):
+        path.unlink(missing_ok=True)
 
 
 class AudioWriter:

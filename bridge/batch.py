@@ -1,7 +1,7 @@
 """Many mixes, one after another or several at once; a bad one stops none of the others.
 
 Each worker is a process of its own with the model loaded once.  It is told of one plan at a time, so a
-worker that dies takes one mix with it.  Ctrl-C reaches the parent alone, which asks the workers to stop
+worker that dies takes one mix with it, and what it left is removed.  Ctrl-C reaches the parent alone, which asks the workers to stop
 at their next block; a worker whose parent is gone stops when it next has something to say.  In either case
 what is half-written is removed.
 """
@@ -19,6 +19,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from types import FrameType
 from typing import Any, NamedTuple
 
+from soundlasso.bridge.audiofile_write import remove_leavings
 from soundlasso.bridge.events import Cancel, Event, OnEvent
 from soundlasso.bridge.render_plan import RenderPlan
 from soundlasso.bridge.render_result import RenderResult
@@ -172,6 +173,8 @@ class _Pool:
         del self._busy[worker.pipe]
         worker.pipe.close()
         worker.process.join()
+        for folder in {path.parent for path in plan.files}:
+            remove_leavings(folder, worker.process.pid or 0)
         if self._waiting:
             self._give(self._start())
         code = worker.process.exitcode or 0

@@ -20,7 +20,7 @@ from scipy import signal
 import soundlasso
 from soundlasso.bridge.audiofile import read_audio
 from soundlasso.bridge.presets.hearing import PresetStream, plan_hearings
-from soundlasso.bridge.presets.library import find_presets, load_preset
+from soundlasso.bridge.presets.library import CONFIG_VARIABLE, load_preset, shipped_folder
 from soundlasso.bridge.presets.preset import Output, Preset, Stem
 from soundlasso.bridge.presets.reading import parse_preset
 from soundlasso.bridge.presets.tracks import resampled_frames
@@ -41,7 +41,12 @@ CHUNKED = 5e-6
 RESAMPLED = 1e-5
 LOUDNESS_LU = 0.15
 NEUTRAL = '[stem.a]\nquery = "drums"\n[stem.b]\nquery = ["a voice", "a dog"]\n[mix]\nwrite = true\n'
-ALL = tuple(find_presets())
+ALL = tuple(sorted(path.stem for path in shipped_folder().glob("*.toml")))
+
+
+@pytest.fixture(autouse=True)
+def only_shipped_presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CONFIG_VARIABLE, str(tmp_path / "config"))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ app = typer.Typer(help="List, show, check and make presets.", no_args_is_help=Tr
 Name = Annotated[
     str, typer.Argument(metavar="NAME|FILE", help="A preset's name or file.", show_default=False)
 ]
-_OWN = "your own"
+_OWN = "yours"
 _SHIPPED = "ships"
 
 
