@@ -226,11 +226,11 @@ def test_the_controller_and_the_server_follow_each_other(
     wait_until(lambda: ear.ask("/lasso/slot/2/mute") == (1,))
     controller.run('values["knob 3"].set(0.5)')
     wait_until(lambda: ear.ask("/lasso/slot/3/gain") == (-24.0,))
+    before = controller.run("sent.length")
     ear.ask("/lasso/slot/3/gain", -4.3, answer="/lasso/done")
     ear.ask("/lasso/slot/2/query", "a dög", answer="/lasso/done")
     wait_until(lambda: controller.run('values["Slot 2/Sound"].get()') == '"a dög"')
     wait_until(lambda: controller.run('values["Slot 3/Gain"].get()') == "-4.3")
-    before = controller.run("sent.length")
     ear.silence(0.5)
     assert controller.run("sent.length") == before  # nothing goes round in circles
     controller.run('values["Stream/Start"].press()')

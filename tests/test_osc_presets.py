@@ -1,10 +1,12 @@
 """Presets become slots and slots presets, over OSC and at the start; what slots cannot play is told."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from soundlasso.bridge.commands.serve import preset_state
 from soundlasso.bridge.osc.errors import OscError
@@ -98,6 +100,19 @@ def test_presets_are_listed_loaded_and_saved_over_osc(server: Running, ear: Ear,
     assert ear.refusal("/lasso/preset/save", "mine") == "exists"
     assert ear.refusal("/lasso/preset/save", "../mine") == "bad_args"
     assert [path.name for path in own_folder.iterdir()] == ["mine.toml"]
+
+
+def test_slots_that_come_and_go_with_a_preset_are_told_to_oscquery(server: Running, ear: Ear) -> None:
+    ear.ask("/lasso/slot/9/query", "before", answer="/lasso/done")
+    with connect(f"ws://127.0.0.1:{server.port}/", open_timeout=LOAD_LIMIT_S) as web:
+        ear.ask("/lasso/ping", answer="/lasso/pong")
+        ear.send("/lasso/preset/load", "vocal-down")  # two sounds
+        ear.wait("/lasso/done", LOAD_LIMIT_S)
+        told = [json.loads(web.recv(timeout=LOAD_LIMIT_S)) for _ in range(2)]
+    assert {(one["COMMAND"], one["DATA"]) for one in told} == {
+        ("PATH_REMOVED", "/lasso/slot/9"),
+        ("PATH_ADDED", "/lasso/slot/2"),
+    }
 
 
 def test_pings_are_answered_while_a_preset_loads(server: Running, ear: Ear) -> None:

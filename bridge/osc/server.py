@@ -22,6 +22,7 @@ from soundlasso.bridge.osc.jail import Jail
 from soundlasso.bridge.osc.jobs import Jobs, worker_command
 from soundlasso.bridge.osc.limits import RateLimit
 from soundlasso.bridge.osc.live import Live
+from soundlasso.bridge.osc.once import Answers
 from soundlasso.bridge.osc.packet import Bundle, Message, decode, encode
 from soundlasso.bridge.osc.process import SILENCE_LIMIT_S
 from soundlasso.bridge.osc.state import State
@@ -35,9 +36,7 @@ DEFAULT_PORT = 17770
 MAX_FAILS_PER_S = 20
 MAX_REMOTE_PACKETS_PER_S = 1000
 HEARTBEAT_S = 1.0
-MAX_ANSWERS_KEPT = 1024  # of /lasso/do
 MAX_TRUSTED = 256
-KEEP_ANSWERS_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ class Server:
         self._fails = RateLimit(MAX_FAILS_PER_S)
         self._remote = RateLimit(MAX_REMOTE_PACKETS_PER_S)
         self._trusted: OrderedDict[str, None] = OrderedDict()
-        self._answers: OrderedDict[tuple[str, int], tuple[float, list[bytes]]] = OrderedDict()
+        self._answers = Answers()
         self._told_latin1 = RateLimit(1)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -182,16 +181,13 @@ class Server:
     def run_once(self, request: Request, number: int, address: str, args: Sequence[Any]) -> None:
         """Run a command with an id, or repeat its answers if it has run within the last minute."""
         now_s = asyncio.get_running_loop().time()
-        key = (request.peer.name, number)
-        kept_s, answers = self._answers.get(key, (-KEEP_ANSWERS_S, []))
-        if now_s - kept_s < KEEP_ANSWERS_S:
+        answers = self._answers.find(request.peer.name, number, now_s)
+        if answers is not None:
             for packet in answers:
                 self._post(request.peer, packet)
             return
         numbered = replace(request, number=number, answers=[])
-        self._answers[key] = (now_s, numbered.answers)
-        if len(self._answers) > MAX_ANSWERS_KEPT:
-            self._answers.popitem(last=False)
+        self._answers.keep(request.peer.name, number, now_s, numbered.answers)
         self._run(Message(address, tuple(args)), numbered)
 
     def obey(self, peer: Peer, message: Message) -> None:
