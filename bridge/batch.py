@@ -1,9 +1,9 @@
 """Many mixes, one after another or several at once; a bad one stops none of the others.
 
 Each worker is a process of its own with the model loaded once.  It is told of one plan at a time, so a
-worker that dies takes one mix with it, and what it left is removed.  Ctrl-C reaches the parent alone, which asks the workers to stop
-at their next block; a worker whose parent is gone stops when it next has something to say.  In either case
-what is half-written is removed.
+worker that dies takes one mix with it, and what it left is removed.  Ctrl-C reaches the parent alone, which
+asks the workers to stop at their next block; a worker whose parent is gone stops when it next has something
+to say.  In either case what is half-written is removed.
 """
 
 import collections
