@@ -65,7 +65,7 @@ def files(folder: Path) -> list[str]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 def test_a_process_that_dies_takes_one_mix_with_it_and_the_others_are_as_ever(tmp_path: Path) -> None:
-    plans = plans_of(tmp_path, 4)
+    plans = plans_of(tmp_path, 3)
     write_mix(tmp_path / "0.wav", 1200)
     plans[0] = plan_render(tmp_path / "0.wav", ["drums"], tmp_path / "out", RenderSettings())
     killed: list[str] = []
@@ -91,8 +91,8 @@ def test_a_process_that_dies_takes_one_mix_with_it_and_the_others_are_as_ever(tm
         outcome.plan.mix.path.name: outcome for outcome in run_batch(plans, jobs=2, progress=kill_the_first)
     }
     assert "ended by signal 9; fewer --jobs need less memory" in outcomes["0.wav"].error
-    assert all(outcomes[f"{n}.wav"].result is not None for n in (1, 2, 3))
-    assert all((outcomes[f"{n}.wav"].peak_memory_mb or 0) > 50 for n in (1, 2, 3))
+    assert all(outcomes[f"{n}.wav"].result is not None for n in (1, 2))
+    assert all((outcomes[f"{n}.wav"].peak_memory_mb or 0) > 50 for n in (1, 2))
     alone = [
         plan_render(plan.mix.path, ["drums"], tmp_path / "alone", RenderSettings()) for plan in plans[1:]
     ]
