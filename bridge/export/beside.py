@@ -140,7 +140,7 @@ def write_report(plan: "RenderPlan", result: "RenderResult", path: Path) -> None
         sounds_of(result, (plan.settings.start_s, plan.settings.length_s)),
         _facts(plan, result),
         start_s=plan.start / plan.mix.sample_rate,
-        note=f"{clock(result.seconds)} minutes{region}, separated by {result.model}",
+        note=f"{clock(result.seconds)} long{region}, separated by {result.model}",
     )
     write_whole(path, page.encode(errors="xmlcharrefreplace"))
 
@@ -227,10 +227,15 @@ def _changed_settings(plan: "RenderPlan") -> dict[str, Any]:
     settings = plan.settings
     fields = (field for field in dataclasses.fields(settings) if field.name not in _DEFAULTS_NOT_SHOWN)
     return {
-        field.name.replace("_", " "): value
+        _label(field.name): value
         for field in fields
         if (value := getattr(settings, field.name)) != field.default
     }
+
+
+def _label(setting: str) -> str:
+    name = setting.removesuffix("_s")
+    return name.replace("_", " ").capitalize() + ("" if name == setting else ", seconds")
 
 
 def _shown(value: object) -> str:
