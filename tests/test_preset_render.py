@@ -52,7 +52,7 @@ def only_shipped_presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture(scope="module")
 def mixture() -> Audio:
     audio, _ = soundfile.read(DEMO, start=2 * RATE, frames=LENGTH, dtype="float32", always_2d=True)
-    return np.ascontiguousarray(audio.T)
+    return np.ascontiguousarray(audio.T, np.float32)
 
 
 @pytest.fixture
@@ -149,10 +149,10 @@ def test_a_shipped_preset_renders_what_it_says(name: str, mix: Path, tmp_path: P
     preset = load_preset(name, ["output.pictures=false", "output.report=false"])
     result = preset.render(mix, tmp_path / "out", length_s=1.0)
     frames = resampled_frames(RATE, RATE, preset.output.sample_rate or RATE)
-    written = [part for part in result.parts if part.path is not None]
+    written = [part.path for part in result.parts if part.path is not None]
     assert len(written) == sum(s.is_written for s in (*preset.stems, preset.rest)) + preset.mix.write
-    for part in written:
-        info = soundfile.info(part.path)
+    for path in written:
+        info = soundfile.info(path)
         assert (info.samplerate, info.frames, info.channels) == (result.sample_rate, frames, 2)
     assert preset.render(mix, tmp_path / "out", length_s=1.0, existing="skip").skipped
     if preset.rest.is_written and all(stem.is_written for stem in preset.stems):

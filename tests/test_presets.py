@@ -102,10 +102,9 @@ def test_every_setting_survives_writing() -> None:
     voice = preset.stems[0]
     assert (voice.name, voice.queries, voice.avoid) == ("lead voice", ("a voice", "a choir"), ("a guitar",))
     assert [stem.is_written for stem in preset.stems] == [False, False]
-    for part in (preset, voice, preset.mix, preset.output):
-        usual = type(part)(name="x", queries=("x",)) if isinstance(part, Stem) else None
-        if usual is None:
-            usual = Preset(stems=(Stem(name="x", queries=("x",)),)) if part is preset else type(part)()
+    plain = Preset(stems=(Stem(name="x", queries=("x",)),))
+    pairs = [(preset, plain), (voice, plain.stems[0]), (preset.mix, plain.mix), (preset.output, plain.output)]
+    for part, usual in pairs:
         for field in dataclasses.fields(part):
             if field.name not in ("rest", "remove"):
                 assert getattr(part, field.name) != getattr(usual, field.name), field.name

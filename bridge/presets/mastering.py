@@ -92,15 +92,15 @@ class Master:
         if lufs == -math.inf:
             return 0.0, min(0.0, self._ceiling_db - peak_db)
         gain_db = min(self._target_lufs - lufs, _MOST_GAIN_DB)
+        lufs, trim_db = self._try(gain_db)
         for _ in range(_MOST_PASSES):
-            lufs, peak_db = self._measure(gain_db)
-            trim_db = min(0.0, self._ceiling_db - _MARGIN_DB - peak_db)
-            missing = self._target_lufs - (lufs + trim_db)
+            missing = self._target_lufs - lufs
             if abs(missing) <= _CLOSE_LU or gain_db + missing > _MOST_GAIN_DB:
                 break
             gain_db += missing
-        if abs(missing) > _CLOSE_LU:
-            self._note(lufs + trim_db)
+            lufs, trim_db = self._try(gain_db)
+        if abs(self._target_lufs - lufs) > _CLOSE_LU:
+            self._note(lufs)
         return gain_db, trim_db
 
     def _note(self, lufs: float) -> None:
@@ -109,11 +109,14 @@ class Master:
             f"{self._ceiling_db:g} dBTP; compress it in [mix] or ask for less",
         )
 
-    def _measure(self, gain_db: float) -> tuple[float, float]:
+    def _try(self, gain_db: float) -> tuple[float, float]:
+        """Return the loudness that a gain leads to, and the trim that it needs."""
         meters = _Meters(self._output)
         for block in self._play(gain_db, 0.0):
             meters.take(block)
-        return meters.read()
+        lufs, peak_db = meters.read()
+        trim_db = min(0.0, self._ceiling_db - _MARGIN_DB - peak_db)
+        return lufs + trim_db, trim_db
 
     def _play(self, gain_db: float, trim_db: float) -> Iterator[Audio]:
         """Yield the mix at a gain; limited only where it would exceed the ceiling."""

@@ -109,12 +109,14 @@ def _parsed(text: str) -> dict[str, Any] | None:
 
 def _has(value: Any, keys: Keys) -> bool:
     for key in keys:
-        if isinstance(key, int):
-            if not (isinstance(value, list) and key < len(value)):
-                return False
-        elif not (isinstance(value, dict) and key in value):
+        try:
+            value = value[key]
+        except (
+            KeyError,
+            IndexError,
+            TypeError,
+        ):  # TypeError: neither a table nor a list, or of the other kind
             return False
-        value = value[key]
     return True
 
 

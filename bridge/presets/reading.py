@@ -67,16 +67,22 @@ def _override(table: Table, override: str) -> tuple[Keys, str]:
         raise PresetError(f"cannot set {override!r}; an example is stem.drums.gain_db=-3")
     inner: Any = table
     for key in keys[:-1]:
-        if isinstance(inner, list) and isinstance(key, int) and key < len(inner):
-            inner = inner[key]
-        elif isinstance(inner, dict) and isinstance(inner.setdefault(key, {}), dict | list):
-            inner = inner[key]
-        else:
-            raise PresetError(f"cannot set {override!r}: there is no {path!r} in the preset")
-    if isinstance(inner, list) and not (isinstance(keys[-1], int) and keys[-1] < len(inner)):
+        inner = _inside(inner, key)
+    last, new = keys[-1], _value(value.strip())
+    if isinstance(inner, dict):
+        inner[last] = new
+    elif isinstance(inner, list) and isinstance(last, int) and last < len(inner):
+        inner[last] = new
+    else:
         raise PresetError(f"cannot set {override!r}: there is no {path!r} in the preset")
-    inner[keys[-1]] = _value(value.strip())
     return keys, f"--set {override!r}"
+
+
+def _inside(value: Any, key: str | int) -> Any:
+    """Return an item of a list, or of a table, where one is made if it is not there; None of all else."""
+    if isinstance(value, list) and isinstance(key, int) and key < len(value):
+        return value[key]
+    return value.setdefault(key, {}) if isinstance(value, dict) else None
 
 
 def _split(path: str) -> list[str]:

@@ -24,7 +24,7 @@ class Level(Effect):
     def prepare(self, sample_rate: float, channels: int, max_block: int) -> None:
         """Work out the gain of each channel."""
         sides = [min(1.0, 1 - self.pan), min(1.0, 1 + self.pan)] if channels == 2 else [1.0] * channels
-        self._gains = np.array(sides, np.float32)[:, None] * np.float32(10 ** (self.gain_db / 20))
+        self._gains = (np.array(sides)[:, None] * 10 ** (self.gain_db / 20)).astype(np.float32)
 
     def block(self, samples: Audio) -> Audio:
         """Multiply."""
