@@ -22,9 +22,9 @@ class GateSettings:
     the presence has fallen.
     """
 
-    open_above: float = 0.62
-    close_below: float = 0.4
-    smooth_s: float = 0.25
+    open_above: float = 0.5
+    close_below: float = 0.25
+    smooth_s: float = 0.1
     hold_s: float = 0.35
     attack_s: float = 0.03
     release_s: float = 0.2
