@@ -20,6 +20,8 @@ _STAGES = {
     "separate": "separating",
     "write": "writing",
     "picture": "drawing",
+    "report": "making the page",
+    "session": "writing sessions",
 }
 
 
