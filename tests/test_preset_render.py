@@ -294,3 +294,27 @@ def test_the_true_peak_lies_between_the_samples() -> None:
 
 def test_defaults_are_the_formats_own() -> None:
     assert (Output().format, Output().subtype, Output().sample_rate) == ("wav", None, None)
+
+
+def test_sixteen_bit_stems_and_rest_add_up_to_a_sixteen_bit_mix_exactly(
+    tmp_path: Path, mixture: Audio
+) -> None:
+    path = tmp_path / "talk.wav"
+    soundfile.write(path, mixture.T, RATE, subtype="PCM_16")
+    result = parse_preset(NEUTRAL + '[output]\nsubtype = "same"').render(path, tmp_path / "out")
+    np.testing.assert_array_equal(parts(result).sum(0, dtype=np.float64), read_audio(path)[0])
+    assert result.null_db == -np.inf
+
+
+def test_a_removed_sound_is_in_no_file(mix: Path, mixture: Audio, tmp_path: Path) -> None:
+    result = load_preset("drums-out", ["rest.write=true"]).render(mix, tmp_path / "out")
+    wanted = mixture - separate(mixture, RATE, "drums", consistent=True)
+    np.testing.assert_allclose(read(result.mixdown), wanted, atol=SAME)
+    np.testing.assert_allclose(read(result.rest), wanted, atol=SAME)
+
+
+def test_late_effects_lose_nothing_of_the_mix(mix: Path, mixture: Audio, tmp_path: Path) -> None:
+    late = 'chain=[{ effect = "BrickwallLimiter", ceiling_db = -0.1 }]'
+    preset = parse_preset(NEUTRAL, overrides=[f"mix.{late}", f"stem.a.{late}"])
+    result = preset.render(mix, tmp_path / "out")
+    np.testing.assert_allclose(read(result.mixdown), mixture, atol=SAME)
