@@ -26,6 +26,7 @@ class Hann:
         self.n_fft = OVERLAP * hop_length
         self.n_bins = self.n_fft // 2 + 1
         self.window = torch.hann_window(self.n_fft, periodic=True, device=device)
+        self._synthesis = self.window / _WINDOW_POWER
 
     def n_frames(self, length: int) -> int:
         """Return how many frames touch a signal of `length` samples (0 for an empty one)."""
@@ -45,7 +46,7 @@ class Hann:
         Shape: (..., T, bins) -> (..., T, n_fft).
         """
         frames: torch.Tensor = torch.fft.irfft(spectra, n=self.n_fft)
-        return frames.mul_(self.window / _WINDOW_POWER)
+        return frames.mul_(self._synthesis)
 
     def overlap_add(self, frames: torch.Tensor) -> torch.Tensor:
         """Add frames up at their places, one hop apart.

@@ -2,15 +2,15 @@
 
 Batch norm goes into the convolutions, and every convolution becomes one matrix product: a frame is
 kept as (bands, channels), so a band's neighbours lie side by side in memory and a strided view of
-them is the matrix.  A live frame is some sixty such products of a few microseconds each, so that what
-lies around them counts as much as they do.  `Hearing` therefore lays all memory out beforehand:
+them is the matrix.  A live frame is some thirty such products of a few microseconds each, so that
+what lies around them counts as much as they do.  `Hearing` therefore lays all memory out beforehand:
 for each number of frames a `_Run` whose layers are bound to the places they read and write.
 
 Shapes: B batch, T frames, F = 256 bands, W bands of a level, C channels, D maps, d width of the
-bottom, Q queries.  Sheets of a level have a silent band at either edge: (W + 2, B, T, C).
+bottom, Q queries.  Sheets of a level have a silent band at either edge: (B, T, W + 2, C).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -28,13 +28,13 @@ class Query(NamedTuple):
 
     weights: Tensor  # (Q, D)
     prior: Tensor  # (Q, F)
-    presence: Tensor | None  # (Q, d + 1)
+    presence: tuple[Tensor, Tensor] | None  # (d, Q), (Q,)
 
 
 class Heard(NamedTuple):
     """The mixture as the network hears it: all that queries need."""
 
-    maps: Tensor  # (F, B, T, D)
+    maps: Tensor  # (B, T, F, D)
     bottom: Tensor  # (B, T, d)
 
 
@@ -59,29 +59,33 @@ class FoldedLariat:
         ]
         self.decode = [_fold_conv(m.conv, m.norm) for m in network.decode]  # type: ignore[arg-type]
         skip = _fold_conv(network.maps_skip, None)
-        self.maps = _fold_double(network.maps_up), _Matrix(skip.weight, skip.bias + _bias(network.maps_up))
+        skip = _Matrix(skip.weight, skip.bias + _bias(network.maps_up))
+        self.maps = _beside(_fold_double(network.maps_up), skip, shift=len(skip.weight) // 3)
         self._network = network
 
     @torch.inference_mode()
     def ask(self, queries: Tensor) -> Query:
         """Turn text vectors into what mixes the maps.  Shape: (Q, 384)."""
         network = self._network
-        presence = network.query_presence(queries) if self.config.presence else None
-        return Query(network.query_weights(queries), network.query_prior(queries), presence)
+        weights, prior = network.query_weights(queries), network.query_prior(queries)
+        if not self.config.presence:
+            return Query(weights, prior, None)
+        presence = network.query_presence(queries)
+        return Query(weights, prior, (presence[:, :-1].T.contiguous(), presence[:, -1].contiguous()))
 
     def gain(self, heard: Heard, query: Query) -> Tensor:
         """Return each query's gain per band.  Shape: (Q, B, T, F), 0 to 1."""
-        n_bands, n_batch, n_frames, n_maps = heard.maps.shape
-        mixed = (query.weights @ heard.maps.view(-1, n_maps).T).view(-1, n_bands, n_batch * n_frames)
-        mixed += query.prior[..., None]
-        return mixed.transpose(1, 2).contiguous().sigmoid_().view(-1, n_batch, n_frames, n_bands)
+        n_batch, n_frames, n_bands, n_maps = heard.maps.shape
+        mixed = (query.weights @ heard.maps.view(-1, n_maps).T).view(len(query.weights), -1, n_bands)
+        return mixed.add_(query.prior[:, None]).sigmoid_().view(-1, n_batch, n_frames, n_bands)
 
     def presence(self, heard: Heard, query: Query) -> Tensor | None:
         """Return how surely each sound is there, if it was learned.  Shape: (Q, B, T), 0 to 1."""
         if query.presence is None:
             return None
-        key, bias = query.presence[:, :-1], query.presence[:, -1]
-        return torch.sigmoid(torch.einsum("btd,qd->qbt", heard.bottom, key) + bias[:, None, None])
+        keys, bias = query.presence
+        spoken = torch.addmm(bias, heard.bottom.view(-1, len(keys)), keys).sigmoid_()
+        return spoken.T.view(-1, *heard.bottom.shape[:2])
 
 
 class Hearing:
@@ -116,7 +120,7 @@ class Hearing:
             self._last, done = run, done + length
         if len(heard) == 1:
             return heard[0]
-        return Heard(torch.cat([h.maps for h in heard], 2), torch.cat([h.bottom for h in heard], 1))
+        return Heard(torch.cat([h.maps for h in heard], 1), torch.cat([h.bottom for h in heard], 1))
 
     def _run(self, n_frames: int) -> "_Run":
         if n_frames not in self._runs:
@@ -132,96 +136,62 @@ class _Matrix(NamedTuple):
     bias: Tensor  # (outputs,)
 
 
-class _Product:
-    """A view of what is there, its last axes taken as rows, times a matrix.
+class _Patches:
+    """Views of what is there, laid out side by side as the rows of a matrix.
 
-    Views that overlap themselves are laid out side by side first.
+    The views share all axes but the last two, which become their part of a row.
     """
 
-    def __init__(self, view: Tensor, weight: Tensor, bias: Tensor | None = None) -> None:
-        inputs, outputs = weight.shape
-        rows = view.numel() // inputs
-        self._view, self._laid_out = (
-            view,
-            None if view.is_contiguous() else torch.empty_like(view).contiguous(),
-        )
-        self._rows = (view if self._laid_out is None else self._laid_out).view(rows, inputs)
-        self._weight = weight
-        self._bias = weight.new_zeros(outputs) if bias is None else bias
-        self.out = weight.new_empty(rows, outputs)
+    def __init__(self, *views: Tensor) -> None:
+        widths = [view.shape[-2] * view.shape[-1] for view in views]
+        self.rows = views[0].new_empty(views[0].shape[:-2].numel(), sum(widths))
+        parts = torch.split(self.rows, widths, 1)
+        self._pairs = [(part.view(view.shape), view) for part, view in zip(parts, views, strict=True)]
 
-    def __call__(self) -> Tensor:
-        """Return the product.  Shape: (rows, outputs)."""
-        if self._laid_out is not None:
-            self._laid_out.copy_(self._view)
-        return torch.addmm(self._bias, self._rows, self._weight, out=self.out)
+    def lay_out(self) -> None:
+        for place, view in self._pairs:
+            place.copy_(view)
+
+
+class _Resized:
+    """A 1x4 convolution that halves the bands, or a transposed one that doubles them, and ReLU."""
+
+    def __init__(self, matrix: _Matrix, patches: _Patches, target: Tensor) -> None:
+        self._matrix, self._patches, self._target = matrix, patches, target
+        self._made = target.new_empty(target.shape)
+        self._rows = self._made.view(len(patches.rows), -1)
+
+    def __call__(self) -> None:
+        self._patches.lay_out()
+        torch.addmm(self._matrix.bias, self._patches.rows, self._matrix.weight, out=self._rows)
+        torch.clamp_min(self._made, 0, out=self._target)
 
 
 class _Causal:
-    """A 3x3 convolution over (bands, frames), added to what came in.
+    """A 3x3 convolution over (frames, bands) and ReLU, added to what came in.
 
-    `fresh` is where the layer before writes, behind the last frames of the run before.
+    `fresh` is where the layer before writes, behind the last frames of the run before; the sum goes
+    to `sheet`.
     """
 
-    def __init__(self, matrix: _Matrix, target: Tensor) -> None:
-        n_bands, n_batch, n_frames, n_channels = target.shape
-        tape = target.new_zeros(n_bands + 2, n_batch, n_frames + PAST_FRAMES, n_channels)
-        by_band, by_batch, by_frame, _ = tape.stride()
+    def __init__(self, matrix: _Matrix, tape: Tensor) -> None:
+        by_batch, by_frame, by_band, _ = tape.stride()
+        self.fresh = tape[:, PAST_FRAMES:, 1:-1]
+        n_batch, n_frames, n_bands, n_channels = self.fresh.shape
         patches = tape.as_strided(
-            (n_bands, n_batch, n_frames, 3, 3 * n_channels), (by_band, by_batch, by_frame, by_band, 1)
+            (n_batch, n_frames, n_bands, 3, 3 * n_channels),
+            (by_batch, by_frame, by_band, by_frame, 1),
+            tape.storage_offset(),
         )
-        self.fresh = tape[1:-1, :, PAST_FRAMES:]
-        self._past = tape[:, :, :PAST_FRAMES].unbind(2)
-        self._kept = tape[:, :, n_frames:].unbind(2)
-        self._product = _Product(patches, *matrix)
-        self._made = self._product.out.view(target.shape)
-        self._target = target
-
-    def forget(self) -> None:
-        for frame in self._kept:
-            frame.zero_()
-
-    def follow(self, before: "_Causal") -> None:
-        for past, kept in zip(self._past, before._kept, strict=True):
-            past.copy_(kept)
+        self.sheet = tape.new_zeros(n_batch, n_frames, n_bands + 2, n_channels)
+        self._matrix, self._patches, self._target = matrix, _Patches(patches), self.sheet[:, :, 1:-1]
+        self._made = tape.new_empty(self.fresh.shape)
+        self._rows = self._made.view(-1, n_channels)
 
     def __call__(self) -> None:
-        self._product().relu_()
+        self._patches.lay_out()
+        torch.addmm(self._matrix.bias, self._patches.rows, self._matrix.weight, out=self._rows).relu_()
         torch.add(self.fresh, self._made, out=self._target)
-
-
-class _Halve:
-    """A 1x4 convolution of stride 2 over bands, and ReLU."""
-
-    def __init__(self, matrix: _Matrix, source: Tensor, target: Tensor) -> None:
-        self._product = _Product(_neighbours(source, 4, 2), *matrix)
-        self._made, self._target = self._product.out.view(target.shape), target
-
-    def __call__(self) -> None:
-        self._product()
-        torch.clamp_min(self._made, 0, out=self._target)
-
-
-class _Rise:
-    """A transposed 1x4 convolution of stride 2, something from beside it, and ReLU."""
-
-    def __init__(self, weight: Tensor, source: Tensor, beside: _Product, target: Tensor) -> None:
-        self._product, self._beside, self._target = (
-            _Product(_neighbours(source, 3, 1), weight),
-            beside,
-            target,
-        )
-        n_bands, n_batch, n_frames, n_channels = target.shape
-        by_parity = (n_bands // 2, n_batch, n_frames, 2, n_channels)
-        self._risen = self._product.out.view(by_parity).permute(0, 3, 1, 2, 4)
-        self._sum = beside.out.view(self._risen.shape)
-        self._made = beside.out.view(target.shape)
-
-    def __call__(self) -> None:
-        self._beside()
-        self._product()
-        self._sum.add_(self._risen)
-        torch.clamp_min(self._made, 0, out=self._target)
 
 
 class _Folds(NamedTuple):
@@ -270,88 +240,106 @@ class _Recurrence:
         return torch.addmm(fall.bias, functional.gelu(risen), fall.weight).add_(x)
 
 
+class _Bottom:
+    """The narrowest level: all bands of a frame at once, through the recurrences, added to what came in."""
+
+    def __init__(self, network: FoldedLariat, sheet: Tensor) -> None:
+        n_batch, n_frames = sheet.shape[:2]
+        self._rows = sheet[:, :, 1:-1].view(n_batch * n_frames, -1)
+        self._squeeze, self._expand = network.squeeze, network.expand
+        self.recurrences = [_Recurrence(folds, n_batch, n_frames) for folds in network.recurrences]
+        self.deep = sheet.new_empty(n_batch, n_frames, network.config.bottom)
+
+    def __call__(self) -> None:
+        deep = torch.addmm(self._squeeze.bias, self._rows, self._squeeze.weight)
+        for recurrence in self.recurrences:
+            deep = recurrence(deep)
+        self._rows.add_(torch.addmm(self._expand.bias, deep, self._expand.weight))
+        self.deep = deep.view(self.deep.shape)
+
+
+class _Memory:
+    """What the causal convolutions read: the frames of this run behind the last ones of the run before.
+
+    It is one for all of them, so that it moves on in one go.
+    """
+
+    def __init__(self, sizes: Sequence[tuple[int, int]], n_batch: int, n_frames: int, like: Tensor) -> None:
+        widths = [(n_bands + 2) * n_channels for n_bands, n_channels in sizes]
+        frames = like.new_zeros(n_batch, PAST_FRAMES + n_frames, sum(widths))
+        parts = torch.split(frames, widths, -1)
+        self.tapes = [part.unflatten(-1, (-1, size[1])) for part, size in zip(parts, sizes, strict=True)]
+        self._past = frames[:, :PAST_FRAMES].unbind(1)
+        self._kept = frames[:, n_frames:].unbind(1)
+
+    def forget(self) -> None:
+        for frame in self._kept:
+            frame.zero_()
+
+    def follow(self, before: "_Memory") -> None:
+        for past, kept in zip(self._past, before._kept, strict=True):
+            past.copy_(kept)
+
+
 class _Run:
     """The network laid out for a number of frames."""
 
     def __init__(self, network: FoldedLariat, n_batch: int, n_frames: int) -> None:
-        def sheet(n_bands: int, n_channels: int) -> Tensor:
-            return network.position.new_zeros(n_bands + 2, n_batch, n_frames, n_channels)
-
-        heard = sheet(N_BANDS, 2)
-        heard[1:-1, ..., 1] = network.position[:, None, None]
-        self._features = heard[1:-1, ..., 0]
+        sizes = [(N_BANDS >> level, len(m.bias)) for level, m in enumerate(network.encode, 1)]
+        self._memory = _Memory([*sizes, *sizes[-2::-1]], n_batch, n_frames, network.position)
+        matrices = [*network.encode, *network.decode]
+        causals = [_Causal(*each) for each in zip(matrices, self._memory.tapes, strict=True)]
         self._layers: list[Callable[[], None]] = []
-        self.causals: list[_Causal] = []
-        sheets = [heard]
-        for halve, encode in zip(network.down, network.encode, strict=True):
-            target = sheet((len(sheets[-1]) - 2) // 2, len(encode.bias))
-            causal = self._causal(encode, target)
-            self._layers += [_Halve(halve, sheets[-1], causal.fresh), causal]
-            sheets.append(target)
-        self._bottom(network, sheets[-1][1:-1])
-        self._layers.append(self._recur)
-        source = sheets.pop()
-        for (rise, across), decode in zip(network.rise, network.decode, strict=True):
-            beside = _Product(sheets[-1][1:-1], *across)
-            target = sheet(2 * (len(source) - 2), len(decode.bias))
-            causal = self._causal(decode, target)
-            self._layers += [_Rise(rise, source, beside, causal.fresh), causal]
-            source = target
-            sheets.pop()
-        rise, across = network.maps
-        self._maps = heard.new_empty(N_BANDS, n_batch, n_frames, network.config.n_maps)
-        self._layers.append(_Rise(rise, source, _Product(_neighbours(heard, 3, 1), *across), self._maps))
 
-    def _causal(self, matrix: _Matrix, sheet: Tensor) -> _Causal:
-        self.causals.append(_Causal(matrix, sheet[1:-1]))
-        return self.causals[-1]
+        source = heard = network.position.new_zeros(n_batch, n_frames, N_BANDS + 2, 2)
+        heard[:, :, 1:-1, 1] = network.position
+        self._features = heard[:, :, 1:-1, 0]
+        skips = []
+        for halve, causal in zip(network.down, causals, strict=False):
+            skips.append(source)
+            self._layers += [_Resized(halve, _Patches(_neighbours(source, 4, 2)), causal.fresh), causal]
+            source = causal.sheet
 
-    def _bottom(self, network: FoldedLariat, lowest: Tensor) -> None:
-        n_bands, n_batch, n_frames, n_channels = lowest.shape
-        self._squeeze = _Product(lowest.permute(1, 2, 0, 3), *network.squeeze)
-        self.recurrences = [_Recurrence(folds, n_batch, n_frames) for folds in network.recurrences]
-        self._deep = lowest.new_empty(n_batch, n_frames, network.config.bottom)
-        self._expand = _Product(self._deep, *network.expand)
-        expanded = self._expand.out.view(n_batch, n_frames, n_bands, n_channels)
-        self._lowest, self._expanded = lowest, expanded.permute(2, 0, 1, 3)
+        self._bottom = _Bottom(network, source)
+        self._layers.append(self._bottom)
 
-    def _recur(self) -> None:
-        deep = self._squeeze()
-        for recurrence in self.recurrences:
-            deep = recurrence(deep)
-        self._deep.copy_(deep.view_as(self._deep))
-        self._expand()
-        self._lowest.add_(self._expanded)
+        for rise, causal in zip(network.rise, causals[len(sizes) :], strict=True):
+            beside = _neighbours(skips.pop()[:, :, 1:-1], 2, 2)
+            patches = _Patches(_neighbours(source, 3, 1), beside)
+            self._layers += [_Resized(rise, patches, causal.fresh), causal]
+            source = causal.sheet
+        self._maps = heard.new_empty(n_batch, n_frames, N_BANDS, network.config.n_maps)
+        patches = _Patches(_neighbours(source, 3, 1), _neighbours(heard, 4, 2))
+        self._layers.append(_Resized(network.maps, patches, self._maps))
 
     def forget(self) -> None:
-        for causal in self.causals:
-            causal.forget()
-        for recurrence in self.recurrences:
+        self._memory.forget()
+        for recurrence in self._bottom.recurrences:
             recurrence.forget()
 
     def follow(self, before: "_Run") -> None:
-        for causal, past in zip(self.causals, before.causals, strict=True):
-            causal.follow(past)
-        for recurrence, last in zip(self.recurrences, before.recurrences, strict=True):
+        self._memory.follow(before._memory)
+        for recurrence, last in zip(self._bottom.recurrences, before._bottom.recurrences, strict=True):
             recurrence.follow(last)
 
     def __call__(self, features: Tensor) -> Heard:
         """Shape: (B, T, F)."""
-        torch.add(features.permute(2, 0, 1), CENTRE, out=self._features)
+        torch.add(features, CENTRE, out=self._features)
         for layer in self._layers:
             layer()
-        return Heard(self._maps, self._deep)
+        return Heard(self._maps, self._bottom.deep)
 
 
 def _neighbours(sheet: Tensor, width: int, stride: int) -> Tensor:
     """Lay each band's neighbours side by side.
 
-    Shape: (W + 2, B, T, C) -> ((W + 2 - width) / stride + 1, B, T, width, C), a view.
+    Shape: (B, T, W, C) -> (B, T, (W - width) / stride + 1, width, C), a view.
     """
-    n_rows, n_batch, n_frames, n_channels = sheet.shape
-    by_band, by_batch, by_frame, _ = sheet.stride()
-    shape = ((n_rows - width) // stride + 1, n_batch, n_frames, width, n_channels)
-    return sheet.as_strided(shape, (stride * by_band, by_batch, by_frame, by_band, 1))
+    n_batch, n_frames, n_bands, n_channels = sheet.shape
+    by_batch, by_frame, by_band, _ = sheet.stride()
+    shape = (n_batch, n_frames, (n_bands - width) // stride + 1, width, n_channels)
+    strides = (by_batch, by_frame, stride * by_band, by_band, 1)
+    return sheet.as_strided(shape, strides, sheet.storage_offset())
 
 
 # ---------------------------------------------------------------- folding
@@ -380,7 +368,7 @@ def _fold_recurrence(scan: Scan, feed: FeedForward) -> _Folds:
 def _fold_conv(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> _Matrix:
     """Fold batch norm into a convolution: y = (x - mean) / sqrt(var + eps) * weight + bias.
 
-    The matrix's rows are (bands, frames, inputs), as patches lie in memory.
+    The matrix's rows are (frames, bands, inputs), as patches lie in memory.
     """
     kernel = conv.weight  # (out, in, frames, bands)
     if norm is None:
@@ -390,7 +378,7 @@ def _fold_conv(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> _Matrix:
         scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         kernel = kernel * scale[:, None, None, None]
         bias = norm.bias - norm.running_mean * scale
-    return _Matrix(kernel.permute(3, 2, 1, 0).reshape(-1, kernel.shape[0]).contiguous(), bias)
+    return _Matrix(kernel.permute(2, 3, 1, 0).reshape(-1, kernel.shape[0]).contiguous(), bias)
 
 
 def _fold_double(conv: nn.ConvTranspose2d) -> Tensor:
@@ -408,7 +396,7 @@ def _fold_double(conv: nn.ConvTranspose2d) -> Tensor:
     return torch.cat([even, odd], -1).flatten(0, 1)
 
 
-def _fold_merge(up: Tensor, merge: _Matrix) -> tuple[Tensor, _Matrix]:
+def _fold_merge(up: Tensor, merge: _Matrix) -> _Matrix:
     """Fold the 1x1 convolution over (risen, skip) into what raises, and what is added from the skip.
 
     Nothing lies between raising and merging but sums, so the product of both matrices is one matrix.
@@ -416,4 +404,15 @@ def _fold_merge(up: Tensor, merge: _Matrix) -> tuple[Tensor, _Matrix]:
     outputs = merge.weight.shape[1]
     of_risen, of_skip = merge.weight[:outputs], merge.weight[outputs:]
     raised = up.view(-1, 2, outputs) @ of_risen  # even and odd bands alike
-    return raised.flatten(1).contiguous(), _Matrix(of_skip.contiguous(), merge.bias)
+    return _beside(raised.flatten(1), _Matrix(of_skip, merge.bias), len(of_skip))
+
+
+def _beside(risen: Tensor, skip: _Matrix, shift: int) -> _Matrix:
+    """Write what raises and what is added from the skip as one product, for two output bands at once.
+
+    Each output band takes its rows of the skip; the odd one's lie `shift` rows after the even one's.
+
+    Shape: risen (inputs, 2 * out), skip (rows, out) -> (inputs + rows + shift, 2 * out).
+    """
+    even, odd = functional.pad(skip.weight, (0, 0, 0, shift)), functional.pad(skip.weight, (0, 0, shift, 0))
+    return _Matrix(torch.cat([risen, torch.cat([even, odd], 1)]).contiguous(), skip.bias.repeat(2))
