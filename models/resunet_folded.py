@@ -11,7 +11,9 @@ Three things differ from `ResUNet30` in evaluation mode, none of them in what is
   can still reach: the decoder, two thirds of the work, costs the same with context as without.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,23 @@ from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, leaky_relu
 from soundlasso.models.resunet import FRAME_STRIDE, ConvBlock, Decoder, ResUNet30, UNet
 
 _REACH = 2  # frames that a block's two 3x3 convolutions reach to each side
+
+Maps = Callable[[Tensor, Tensor], Tensor]
+"""Magnitudes (B, T, 1025) and shifts (shifts,) in, maps (B, 3, T - past - future, 1024) out."""
+
+
+class WindowNetwork(Protocol):
+    """What a window engine needs of a network: `FoldedUNet`, or its graph in another runtime."""
+
+    device: torch.device
+
+    def shifts(self, query: Tensor) -> Tensor:
+        """Return all shifts for one query's vector, (condition_size,) -> (shifts,)."""
+        ...
+
+    def window(self, rows: int, frames: int, past: int, future: int) -> Maps:
+        """Return what gives the maps of such windows; the tensor it gives lasts until its next call."""
+        ...
 
 
 class FoldedUNet(nn.Module):
@@ -50,6 +69,20 @@ class FoldedUNet(nn.Module):
         shifts: Tensor = self.film(query)
         return shifts
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.bin_scale.device
+
+    def window(self, rows: int, frames: int, past: int, future: int) -> Maps:
+        """Return `forward` for such windows; any number of rows and frames are the same to it."""
+        return partial(self, past=past, future=future)
+
+    def normalised(self, magnitudes: Tensor) -> Tensor:
+        """Return the U-Net's input, (B, T, 1025) -> (B, 1, T, 1024), T rounded up to the stride of 32."""
+        x = torch.addcmul(self.bin_shift, magnitudes[..., :-1], self.bin_scale)[:, None]
+        return pad(x, (0, 0, 0, -x.shape[2] % FRAME_STRIDE))
+
     def forward(self, magnitudes: Tensor, shifts: Tensor, past: int = 0, future: int = 0) -> Tensor:
         """Return the maps of the frames between `past` and `future`.
 
@@ -57,22 +90,20 @@ class FoldedUNet(nn.Module):
 
         T is rounded up to the network's stride of 32 with maps of zero.
         """
-        frames = magnitudes.shape[1]
-        x = torch.addcmul(self.bin_shift, magnitudes[..., :-1], self.bin_scale)[:, None]
-        x = pad(x, (0, 0, 0, -frames % FRAME_STRIDE))
+        end = magnitudes.shape[1] - future
+        x = self.normalised(magnitudes)
+        spans = needed_spans(past, end, x.shape[2], [stride for stride, _ in self.strides])
         x = self.pre_conv(x).contiguous(memory_format=torch.channels_last)
         skips = []
-        for encoder, stride in zip(self.encoders, [*self.strides, None], strict=True):
+        for encoder, stride, (start, stop) in zip(self.encoders[:-1], self.strides, spans[::-1], strict=True):
             x = encoder(x, shifts)
-            if stride is not None:
-                skips.append(x)
-                x = avg_pool2d(x, stride)
-        spans = needed_spans(past, frames - future, skips[0].shape[2], [stride for stride, _ in self.strides])
+            skips.append(x[:, :, start:stop].clone(memory_format=torch.channels_last))  # frees the rest
+            x = avg_pool2d(x, stride)
+        x = self.encoders[-1](x, shifts)
         first = 0
-        for decoder, (start, stop) in zip(self.decoders, spans, strict=True):
-            skip = skips.pop()[:, :, start:stop]
-            x, first = decoder(x, skip, shifts, first, start), start
-        maps: Tensor = self.after_conv(x[:, :, past - first : frames - future - first])
+        for decoder, (start, _) in zip(self.decoders, spans, strict=True):
+            x, first = decoder(x, skips.pop(), shifts, first, start), start
+        maps: Tensor = self.after_conv(x[:, :, past - first : end - first])
         return maps
 
 

@@ -77,6 +77,45 @@ class SpectrumWriter:
         return stems[..., :done] / weight[:done].clamp(min=1e-11)
 
 
+class FrameWindow:
+    """The newest frames of a stream, in memory that is taken once: full ones are looked at, then moved on.
+
+    It begins with `silent` frames of silence.
+    """
+
+    def __init__(self, channels: int, frames: int, silent: int, device: torch.device) -> None:
+        self._frames, self._silent = frames, silent
+        room = 2 * frames  # so that what is kept moves to the front once a window, over what is done with
+        self._room = torch.zeros(channels, room, N_FFT // 2 + 1, dtype=torch.complex64, device=device)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        self._first, self._end = 0, self._silent
+        self._room[:, : self._silent] = 0
+
+    def fill(self, spectra: Tensor) -> Tensor:
+        """Take the frames that are missing; return those that found no room."""
+        missing = self._first + self._frames - self._end
+        taken = spectra[:, :missing]
+        self._room[:, self._end : self._end + taken.shape[1]] = taken
+        self._end += taken.shape[1]
+        return spectra[:, taken.shape[1] :]
+
+    @property
+    def full(self) -> Tensor | None:
+        """The window's frames, (channels, frames, 1025), until it moves on; None while some are missing."""
+        return self._room[:, self._first : self._end] if self._end - self._first == self._frames else None
+
+    def advance(self, frames: int) -> None:
+        """Let go of the first frames."""
+        self._first += frames
+        if self._first + self._frames > self._room.shape[1]:
+            kept = self._end - self._first
+            self._room[:, :kept] = self._room[:, self._first : self._end]
+            self._first, self._end = 0, kept
+
+
 def resized(stems: Tensor, queries: int) -> Tensor:
     """Return the first `queries` of `stems`, and zeros for those that are new."""
     new = stems.new_zeros(max(0, queries - len(stems)), *stems.shape[1:])

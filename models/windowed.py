@@ -13,7 +13,7 @@ signal lies silence.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +24,9 @@ from soundlasso.dsp.gate import PresenceGate
 from soundlasso.dsp.masks import compete
 from soundlasso.models.engine import Asked, Audio, Profile
 from soundlasso.models.host_rate import HostRate
-from soundlasso.models.resunet import BINS, FRAME_STRIDE, HOP_LENGTH, N_FFT, SAMPLE_RATE, gain
-from soundlasso.models.resunet_folded import FoldedUNet
-from soundlasso.models.spectra import EARLY_SAMPLES, SpectrumReader, SpectrumWriter, resized
+from soundlasso.models.resunet import FRAME_STRIDE, HOP_LENGTH, N_FFT, SAMPLE_RATE, gain
+from soundlasso.models.resunet_folded import WindowNetwork
+from soundlasso.models.spectra import EARLY_SAMPLES, FrameWindow, SpectrumReader, SpectrumWriter, resized
 
 OFFLINE = Profile(hop_s=6.4, past_s=3.2, future_s=3.2)  # all the context that the network can use
 LIVE = Profile(hop_s=0.64, past_s=1.28, future_s=0.32)
@@ -43,7 +43,7 @@ class WindowEngine:
     """
 
     def __init__(
-        self, network: FoldedUNet, sample_rate: float, channels: int, stereo: str, profile: Profile = OFFLINE
+        self, network: WindowNetwork, sample_rate: float, channels: int, stereo: str, profile: Profile = OFFLINE
     ) -> None:
         self._network, self._channels, self._stereo = network, channels, stereo
         self._hop, self._past, self._future = map(_frames, (profile.hop_s, profile.past_s, profile.future_s))
@@ -52,7 +52,11 @@ class WindowEngine:
         self._wait = self._host.whole((self._hop + self._future + _EDGE_FRAMES) * HOP_LENGTH)
         self.latency_samples = self._host.latency_samples + self._host.host_samples(self._wait)
         self.hop_samples = self._host.host_samples(self._hop * HOP_LENGTH)
-        self._device = network.pre_conv.weight.device
+        self._device = network.device
+        window = self._past + self._hop + self._future
+        rows = 1 if stereo == "linked" else channels
+        self._maps = network.window(rows, window, self._past, self._future - self._fade)
+        self._window = FrameWindow(channels, window, self._past, self._device)
         self._reader = SpectrumReader(channels, self._device)
         self._writer = SpectrumWriter(channels, self._device)
         self._gate = PresenceGate(0, FRAME_RATE)
@@ -81,11 +85,8 @@ class WindowEngine:
 
     def reset(self) -> None:
         """Be as new, but remember what was asked."""
-        for part in (self._reader, self._writer, self._host, self._gate):
+        for part in (self._reader, self._window, self._writer, self._host, self._gate):
             part.reset()
-        self._spectra = torch.zeros(
-            self._channels, self._past, BINS, dtype=torch.complex64, device=self._device
-        )
         self._tail = None
         silent = self._wait - EARLY_SAMPLES
         self._ready = torch.zeros(self._gate.queries, self._channels, silent, device=self._device)
@@ -94,18 +95,23 @@ class WindowEngine:
     def process(self, block: Audio) -> Audio:
         """Shape: (channels, n) -> (queries, channels, n)."""
         samples = torch.from_numpy(self._host.inward(block)).to(self._device)
-        self._spectra = torch.cat((self._spectra, self._reader.process(samples)), 1)
-        done = [self._ready]
-        while self._spectra.shape[1] >= self._past + self._hop + self._future:
-            done.append(self._writer.process(self._separate()))
-            self._spectra = self._spectra[:, self._hop :]
-        ready = torch.cat(done, -1)
-        self._spectra, self._ready = self._spectra.clone(), ready[..., samples.shape[-1] :].clone()
-        return self._host.outward(ready[..., : samples.shape[-1]].cpu().numpy())
+        stems = [self._ready]
+        for piece in samples.split(self._hop * HOP_LENGTH, -1):  # however long the block, few spectra at once
+            stems += self._through(self._reader.process(piece))
+        ready, count = torch.cat(stems, -1), samples.shape[-1]
+        self._ready = ready[..., count:].clone()
+        return self._host.outward(ready[..., :count].cpu().numpy())
 
-    def _separate(self) -> Tensor:
-        """Return the stems' spectra of the first window, (Q, C, hop, bins)."""
-        window = self._spectra[:, : self._past + self._hop + self._future]
+    def _through(self, spectra: Tensor) -> Iterator[Tensor]:
+        """Take spectra; give the stems of each window that they fill."""
+        left = self._window.fill(spectra)
+        while (window := self._window.full) is not None:
+            yield self._writer.process(self._separate(window))
+            self._window.advance(self._hop)
+            left = self._window.fill(left)
+
+    def _separate(self, window: Tensor) -> Tensor:
+        """Return the stems' spectra of a window, (C, T, bins) -> (Q, C, hop, bins)."""
         gains = self._faded(self._gains(_magnitudes(window, self._stereo)))  # (Q, C or 1, hop, bins)
         heard = window[:, self._past : self._past + self._hop]
         return heard * gains * self._opened(gains, heard)
@@ -113,10 +119,7 @@ class WindowEngine:
     def _gains(self, magnitudes: Tensor) -> Tensor:
         """Return each query's gains, (B, T, bins) -> (Q, B, hop + fade, bins)."""
         assert self._asked is not None, "a stream asks before it processes"
-        spared = self._future - self._fade
-        every = torch.stack(
-            [gain(self._network(magnitudes, shifts, self._past, spared)) for shifts in self._shifts]
-        )
+        every = torch.stack([gain(self._maps(magnitudes, shifts)) for shifts in self._shifts])
         share = compete(every.abs(), len(self._asked.avoid), self._asked.consistent)
         wanted = every[: len(share)]
         return wanted * (share / wanted.abs().clamp(min=1e-12)) if len(every) > 1 else wanted
