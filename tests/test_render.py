@@ -212,7 +212,7 @@ def test_every_setting_that_changes_a_sample_or_a_name_is_compared(mix: Path, se
 
 
 def test_every_setting_is_compared_or_known_to_change_nothing() -> None:
-    same = {"plot", "existing", "device"}
+    same = {"plot", "report", "sessions", "existing", "device"}
     apart = {"model", "preset"}  # compared on their own
     assert {field.name for field in dataclasses.fields(RenderSettings)} == CHANGED.keys() | same | apart
 
