@@ -268,7 +268,9 @@ class _Memory:
         widths = [(n_bands + 2) * n_channels for n_bands, n_channels in sizes]
         frames = like.new_zeros(n_batch, PAST_FRAMES + n_frames, sum(widths))
         parts = torch.split(frames, widths, -1)
-        self.tapes = [part.unflatten(-1, (-1, size[1])) for part, size in zip(parts, sizes, strict=True)]
+        self.tapes = [
+            part.view(*part.shape[:-1], -1, size[1]) for part, size in zip(parts, sizes, strict=True)
+        ]
         self._past = frames[:, :PAST_FRAMES].unbind(1)
         self._kept = frames[:, n_frames:].unbind(1)
 
