@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from soundlasso.bridge.presets.library import CONFIG_VARIABLE
+from soundlasso.models.catalog import CACHE_VARIABLE
 from soundlasso.models.separator import Separator, load_model
 from tests.osc_help import Ear, Running, running
 
@@ -14,6 +16,15 @@ from tests.osc_help import Ear, Running, running
 def one_thread() -> None:
     """Compute with one thread: steady on a busy machine, where two would wait for each other."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Leave the presets and models of whoever runs the tests alone, in child processes too."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in (CONFIG_VARIABLE, CACHE_VARIABLE, "SOUNDLASSO_TRAINING_CACHE"):
+            patch.setenv(variable, str(tmp_path_factory.mktemp(variable.lower())))
+        yield
 
 
 @pytest.fixture(scope="session")
