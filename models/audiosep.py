@@ -13,11 +13,11 @@ from torch import Tensor
 
 from soundlasso.dsp.errors import ModelError
 from soundlasso.models.checkpoint import check_tensors, parse_safetensors
-from soundlasso.models.clap import clap_name
+from soundlasso.models.clap import clap_name, clip_name
 from soundlasso.models.engine import Engine, Profile
 from soundlasso.models.pickled import TorchArchive, promised_tensors
 from soundlasso.models.resunet import SAMPLE_RATE, ResUNet30
-from soundlasso.models.resunet_folded import FoldedUNet
+from soundlasso.models.resunet_folded import WindowNetwork
 from soundlasso.models.separator import Separator, Stereo
 from soundlasso.models.text import TextEncoder
 from soundlasso.models.windowed import OFFLINE, WindowEngine
@@ -26,16 +26,14 @@ _FROZEN = ("base.stft.", "base.istft.")  # Fourier matrices as convolutions: tor
 _SEPARATOR = ("base.", "film.")
 
 Rename = Callable[[str], str | None]
+_TEXT_NAMES: dict[str, Rename] = {"clap": clap_name, "clip": clip_name}
 
 
-def build(
-    name: str, weights_hash: str, network: ResUNet30, text: TextEncoder, device: str = "cpu"
-) -> Separator:
-    """Return the model of a filled network and the encoder it listens to; `network` is not kept."""
-    folded = FoldedUNet(network).to(device)
+def build(name: str, weights_hash: str, network: WindowNetwork, text: TextEncoder) -> Separator:
+    """Return the model of a network and the encoder that it listens to."""
 
     def start(sample_rate: float, channels: int, stereo: Stereo, profile: Profile | None) -> Engine:
-        return WindowEngine(folded, sample_rate, channels, stereo, profile or OFFLINE)
+        return WindowEngine(network, sample_rate, channels, stereo, profile or OFFLINE)
 
     return Separator(name, weights_hash, SAMPLE_RATE, text, start)
 
@@ -57,8 +55,12 @@ def read_separator(path: Path) -> dict[str, Tensor]:
     names = tensor_names(path)
     tensors = read_tensors(path, separator_name)
     if not tensors:
-        is_text = any(map(clap_name, names))
-        kind = "a CLAP text encoder, not a separator" if is_text else f"not a separator: {_glimpse(names)}"
+        texts = [kind for kind, rename in _TEXT_NAMES.items() if any(map(rename, names))]
+        kind = (
+            f"a {texts[0].upper()} text encoder, not a separator"
+            if texts
+            else f"not a separator: {_glimpse(names)}"
+        )
         raise ModelError(
             f"{str(path)!r} is {kind}; give AudioSep's .ckpt, whose tensors begin with 'ss_model.'"
         )
@@ -67,21 +69,24 @@ def read_separator(path: Path) -> dict[str, Tensor]:
     return check_tensors(tensors, network, repr(str(path)))
 
 
-def read_text_tower(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of CLAP's text tower in `path`, named as transformers names them.
+def read_text_tower(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """Return the kind of text tower in `path`, and its tensors, named as transformers names them.
 
     Raises
     ------
     ModelError
         If the file cannot be read or has no text tower.
     """
-    tensors = read_tensors(path, clap_name)
-    if not tensors:
-        names = tensor_names(path)
-        is_separator = any(map(separator_name, names))
-        kind = "a separator without CLAP's text tower" if is_separator else f"not CLAP: {_glimpse(names)}"
-        raise ModelError(f"{str(path)!r} is {kind}; give CLAP's .pt, whose tensors hold 'text_branch.'")
-    return tensors
+    for kind, rename in _TEXT_NAMES.items():
+        if tensors := read_tensors(path, rename):
+            return kind, tensors
+    names = tensor_names(path)
+    is_separator = any(map(separator_name, names))
+    kind = "a separator without a text encoder" if is_separator else f"no text encoder: {_glimpse(names)}"
+    raise ModelError(
+        f"{str(path)!r} is {kind}; give CLAP's .pt, whose tensors hold 'text_branch.', or CLIP's weights as "
+        "transformers has them, whose tensors hold 'text_model.'"
+    )
 
 
 def read_tensors(path: Path, rename: Rename) -> dict[str, Tensor]:

@@ -1,34 +1,38 @@
-"""The models by name: what they are good for, where their weights come from, and those in the user's cache.
-
-A model that was fetched or imported is a folder of the cache with its weights and a ``model.json``, which is
-written last: without it the folder is not a model, so an import that stops half-way leaves none.
-"""
+"""The models by name: what they are good for, where their weights come from, how they get into the cache."""
 
 import dataclasses
 import hashlib
-import json
-import os
 import re
 import shutil
 from pathlib import Path
-from typing import NamedTuple
 
-import platformdirs
 import torch
 
 from soundlasso.dsp.errors import ModelError, UnknownModelError
 from soundlasso.models.audiosep import build, read_separator, read_text_tower
+from soundlasso.models.cache import (
+    CACHE_VARIABLE,
+    MANIFEST,
+    Installed,
+    cache_folder,
+    changing,
+    forget,
+    installed,
+    settle,
+    sha256,
+)
 from soundlasso.models.checkpoint import fill, load_safetensors, save_safetensors, write_whole
-from soundlasso.models.clap import CLAP
+from soundlasso.models.clap import TOWERS
 from soundlasso.models.hub import HubFile, fetch
-from soundlasso.models.resunet import ResUNet30
+from soundlasso.models.resunet import CONDITION_SIZE, ResUNet30
+from soundlasso.models.resunet_folded import FoldedUNet, WindowNetwork
+from soundlasso.models.runtime import Runtime, choose, export_graph, is_current, to_network
 from soundlasso.models.separator import Separator
 
-CACHE_VARIABLE = "SOUNDLASSO_CACHE"
-MANIFEST = "model.json"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SHIPPED = "lariat"
-_TOKENIZER = HubFile("FacebookAI/roberta-base", "tokenizer.json", 1_355_863)
+_HIVE = "a13fff5f…3300"  # as published: the digits between were not written down
+_CLAP = "51c68f12f9d7ea25fdaaccf741ec7f81e93ee594455410f3bca4f47f88d8e006"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,20 +46,11 @@ class Entry:
 
 
 @dataclasses.dataclass(frozen=True)
-class Installed:
-    """A model in the cache, as its ``model.json`` tells it.
+class TextFiles:
+    """Where a text encoder's published weights and tokenizer are, for separators that come without."""
 
-    `files` gives each file's SHA-256; `separator` and `text` are two of them.
-    """
-
-    name: str
-    source: str
-    licence: str
-    source_sha256: str
-    separator: str
-    text: str
-    tokenizer: str
-    files: dict[str, str]
+    weights: HubFile
+    tokenizer: HubFile
 
 
 ENTRIES = (
@@ -69,20 +64,23 @@ ENTRIES = (
         "audiosep-hive",
         "the same network trained on more and cleaner mixtures: better where several sounds overlap",
         "Apache-2.0",
-        HubFile("AlayaLab/AudioSep-hive", "audiosep_hive.ckpt", 1_264_846_755),
+        HubFile("AlayaLab/AudioSep-hive", "audiosep_hive.ckpt", 1_264_846_755, sha256=_HIVE),
     ),
 )
 
 
-def cache_folder() -> Path:
-    """Return the folder of all imported models; the variable SOUNDLASSO_CACHE moves it."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    return (Path(chosen) if chosen else platformdirs.user_cache_path("soundlasso")) / "models"
-
-
-def installed() -> dict[str, Installed]:
-    """Return the models in the cache by name."""
-    return {path.parent.name: _read_manifest(path) for path in sorted(cache_folder().glob(f"*/{MANIFEST}"))}
+TEXT_FILES = {
+    "clap": TextFiles(
+        HubFile(
+            "lukewys/laion_clap", "music_speech_audioset_epoch_15_esc_89.98.pt", 2_352_471_003, sha256=_CLAP
+        ),
+        HubFile("FacebookAI/roberta-base", "tokenizer.json", 1_355_863),
+    ),
+    "clip": TextFiles(
+        HubFile("openai/clip-vit-base-patch32", "model.safetensors", 605_000_000),
+        HubFile("openai/clip-vit-base-patch32", "tokenizer.json", 2_200_000),
+    ),
+}
 
 
 def entry(name: str) -> Entry:
@@ -106,23 +104,22 @@ def get(name: str, endpoint: str | None = None) -> Installed:
     Raises
     ------
     ModelError
-        If it cannot be fetched, with the way to do it by hand, or is not what it should be.
+        If it cannot be fetched, with the way to do it by hand, or is not what it should be; or if another
+        process is at it.
     """
     wanted = entry(name)
-    downloads = cache_folder().parent / "downloads"
-    checkpoint = fetch(wanted.file, downloads, endpoint)
-    model = import_file(
-        checkpoint, name, source=wanted.file.address, licence=wanted.licence, endpoint=endpoint
-    )
-    shutil.rmtree(downloads)
-    return model
+    with changing(name):
+        checkpoint = fetch(wanted.file, _downloads(name), endpoint)
+        return _import(
+            checkpoint, name, endpoint=endpoint, source=wanted.file.address, licence=wanted.licence
+        )
 
 
 def import_file(
     checkpoint: Path,
     name: str,
     *,
-    text: Path | None = None,
+    text: Path | str | None = None,
     tokenizer: Path | None = None,
     source: str | None = None,
     licence: str = "as its source says",
@@ -135,45 +132,66 @@ def import_file(
     checkpoint
         AudioSep's ``.ckpt``, or its separator as ``.pt``, ``.bin`` or ``.safetensors``.
     text
-        A CLAP checkpoint, if `checkpoint` has no text tower.
+        The text encoder that the separator was trained with, if `checkpoint` does not hold it: a file of
+        CLAP's or CLIP's weights, or ``"clap"`` or ``"clip"``, which fetches the published ones.
     tokenizer
-        RoBERTa's ``tokenizer.json``; None fetches it.
+        Its ``tokenizer.json``; None fetches RoBERTa's for CLAP, CLIP's for CLIP.
 
     Raises
     ------
     ModelError
-        If the name cannot be used, or a file is damaged or made for another network.
+        If the name cannot be used, a file is damaged or made for another network, or another process is
+        changing the model.
     """
     _check_name(name)
-    separator, tower = read_separator(checkpoint), read_text_tower(text or checkpoint)
-    tokenizer = tokenizer or fetch(_TOKENIZER, cache_folder().parent / "downloads", endpoint)
-    CLAP(tower, tokenizer)  # strict: what cannot be loaded is not imported
-    folder = cache_folder() / name
-    kept = _Kept(
-        separator=save_safetensors(separator, folder, "separator"),
-        text=save_safetensors(tower, folder, "text"),
-        tokenizer=_keep_tokenizer(tokenizer, folder),
-    )
+    with changing(name):
+        return _import(
+            checkpoint, name, text=text, tokenizer=tokenizer, endpoint=endpoint,
+            source=source or checkpoint.name, licence=licence,
+        )  # fmt: skip
+
+
+def _import(
+    checkpoint: Path,
+    name: str,
+    *,
+    endpoint: str | None,
+    text: Path | str | None = None,
+    tokenizer: Path | None = None,
+    **told: str,
+) -> Installed:
+    downloads, folder = _downloads(name), cache_folder() / name
+    tensors = read_separator(checkpoint)
+    if isinstance(text, str) and text in TEXT_FILES:
+        text = fetch(TEXT_FILES[text].weights, downloads, endpoint)
+    encoder, tower = read_text_tower(Path(text or checkpoint))
+    tokenizer = tokenizer or fetch(TEXT_FILES[encoder].tokenizer, downloads, endpoint)
+    _check_size(
+        TOWERS[encoder](lambda: tower, tokenizer).size
+    )  # strict: what cannot be loaded is not imported
+    kept = {
+        "separator": save_safetensors(tensors, folder, "separator"),
+        "text": save_safetensors(tower, folder, "text"),
+        "tokenizer": _keep_tokenizer(tokenizer, folder),
+    }
+    if (graph := export_graph(lambda: _folded(kept["separator"]), folder)) is not None:
+        kept["graph"] = graph
     model = Installed(
         name=name,
-        source=source or checkpoint.name,
-        licence=licence,
-        source_sha256=_sha256(checkpoint),
-        separator=kept.separator.name,
-        text=kept.text.name,
-        tokenizer=kept.tokenizer.name,
-        files={path.name: _sha256(path) for path in kept},
+        source_sha256=sha256(checkpoint),
+        files={path.name: sha256(path) for path in kept.values()},
+        encoder=encoder,
+        **{role: path.name for role, path in kept.items()},
+        **told,
     )
-    _settle(model, folder)
+    settle(model)
+    shutil.rmtree(downloads, ignore_errors=True)
     return model
 
 
-class _Kept(NamedTuple):
-    """An import's files in the cache."""
-
-    separator: Path
-    text: Path
-    tokenizer: Path
+def _downloads(name: str) -> Path:
+    """Return where a model's files lie while they come: what is there already is not fetched again."""
+    return cache_folder().parent / "downloads" / name
 
 
 def _keep_tokenizer(tokenizer: Path, folder: Path) -> Path:
@@ -184,12 +202,11 @@ def _keep_tokenizer(tokenizer: Path, folder: Path) -> Path:
     return path
 
 
-def _settle(model: Installed, folder: Path) -> None:
-    """Write the manifest, which makes the folder a model; then drop the files of an earlier import."""
-    write_whole(folder / MANIFEST, json.dumps(dataclasses.asdict(model), indent=2).encode())
-    for path in folder.iterdir():
-        if path.name not in {*model.files, MANIFEST}:
-            path.unlink()
+def _check_size(size: int) -> None:
+    if size != CONDITION_SIZE:
+        raise ModelError(
+            f"the text encoder gives vectors of {size} numbers; the separator listens to {CONDITION_SIZE}"
+        )
 
 
 def remove(name: str) -> None:
@@ -200,9 +217,7 @@ def remove(name: str) -> None:
     UnknownModelError
         If it is not there.
     """
-    folder = cache_folder() / _find(name).name
-    (folder / MANIFEST).unlink()  # first, so that half a model is none
-    shutil.rmtree(folder)
+    forget(_find(name).name)
 
 
 def verify(name: str) -> Installed:
@@ -217,7 +232,7 @@ def verify(name: str) -> Installed:
     """
     model = _find(name)
     for file, expected in model.files.items():
-        found = _sha256(cache_folder() / name / file)
+        found = sha256(model.folder / file)
         if found != expected:
             raise ModelError(
                 f"{file!r} of the model {name!r} is damaged: its SHA-256 is {found[:8]}, not {expected[:8]}; "
@@ -226,26 +241,44 @@ def verify(name: str) -> Installed:
     return model
 
 
-def load(name: str, device: str = "cpu") -> Separator:
-    """Return a model of the cache, ready to separate; weights are checked against their hashes.
+def load(name: str, device: str = "cpu", runtime: Runtime = "auto") -> Separator:
+    """Return a model of the cache, ready to separate, after comparing all its files with their hashes.
 
     Raises
     ------
     UnknownModelError
         If it is not there.
     ModelError
-        If a file is missing or damaged.
+        If a file is missing or damaged, or `runtime` is not installed or not for `device`.
     """
-    model = _find(name)
-    folder = cache_folder() / name
-    tokenizer = folder / model.tokenizer
-    if _sha256(tokenizer) != model.files[model.tokenizer]:
-        raise ModelError(f"{str(tokenizer)!r} is damaged; get or import {name!r} again")
+    chosen = choose(runtime, device)
+    model = verify(name)
+    text = TOWERS[model.encoder](
+        lambda: load_safetensors(model.folder / model.text), model.folder / model.tokenizer
+    )
+    network = _network(model, chosen, device)
+    return build(name, model.files[model.separator][:8], network, text)
+
+
+def _network(model: Installed, runtime: Runtime, device: str) -> WindowNetwork:
+    folded = _folded(model.folder / model.separator)
+    if runtime == "eager":
+        return folded.to(device)
+    if not is_current(model.graph):  # imported before the runtime was installed
+        with changing(model.name) as folder:
+            graph = export_graph(lambda: folded, folder)
+            assert graph is not None
+            files = {file: digest for file, digest in model.files.items() if file != model.graph}
+            files[graph.name] = sha256(graph)
+            model = dataclasses.replace(model, graph=graph.name, files=files)
+            settle(model)
+    return to_network(folded, model.folder / model.graph)
+
+
+def _folded(separator: Path) -> FoldedUNet:
     with torch.device("meta"):
         network = ResUNet30()
-    network = fill(network, load_safetensors(folder / model.separator), model.separator)
-    text = CLAP(load_safetensors(folder / model.text), tokenizer)
-    return build(name, model.files[model.separator][:8], network, text, device)
+    return FoldedUNet(fill(network, load_safetensors(separator), separator.name))
 
 
 def _find(name: str) -> Installed:
@@ -265,13 +298,6 @@ def _check_name(name: str) -> None:
         )
 
 
-def _read_manifest(path: Path) -> Installed:
-    try:
-        return Installed(**json.loads(path.read_bytes()))
-    except (ValueError, TypeError) as error:
-        raise ModelError(f"{str(path)!r} is damaged: {error}; remove {str(path.parent)!r}") from error
-
-
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -279,9 +305,17 @@ def _read(path: Path) -> bytes:
         raise ModelError(f"cannot read {str(path)!r}: {error.strerror}") from error
 
 
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError(f"cannot read {str(path)!r}: {error.strerror}") from error
+__all__ = [
+    "CACHE_VARIABLE",
+    "ENTRIES",
+    "MANIFEST",
+    "Installed",
+    "cache_folder",
+    "entry",
+    "get",
+    "import_file",
+    "installed",
+    "load",
+    "remove",
+    "verify",
+]

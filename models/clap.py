@@ -6,23 +6,28 @@ length. Layer counts and widths are read off the tensors' shapes.
 """
 
 import re
-from collections.abc import Mapping
+import threading
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from soundlasso.dsp.errors import ModelError
 from soundlasso.models.checkpoint import fill
 from soundlasso.models.text import CachedEncoder
 
 CLAP_TOKENS = 512
+CLIP_TOKENS = 77
 HEAD_SIZE = 64  # in RoBERTa and CLIP of every size
 _ROBERTA_EPSILON = 1e-5  # transformers' CLAP default of 1e-12 is not what the tower was trained with
 _POSITIONS_BEFORE_TEXT = 2  # RoBERTa counts positions from its padding index on
 _PROJECTION = {"0": "linear1", "2": "linear2"}
-_CLAP_NAME = re.compile(r"(?:query_encoder\.model\.|module\.)?text_(branch|projection)\.(.+)")
+_PREFIX = r"(?:query_encoder\.model\.|module\.)?"
+_CLAP_NAME = re.compile(_PREFIX + r"text_(branch|projection)\.(.+)")
+_CLIP_NAME = re.compile(_PREFIX + r"(text_model\..+|text_projection\.weight)")
 
 
 def clap_name(published: str) -> str | None:
@@ -37,81 +42,120 @@ def clap_name(published: str) -> str | None:
     return f"text_projection.{_PROJECTION.get(number, number)}.{leaf}"
 
 
-class CLAP(CachedEncoder):
-    """CLAP's text tower with its projection: 512 numbers in the published size.
+def clip_name(published: str) -> str | None:
+    """Return transformers' name for a tensor of CLIP; None if it is not of the text tower."""
+    match = _CLIP_NAME.fullmatch(published)
+    return match[1] if match else None
+
+
+class _Tower(CachedEncoder):
+    """A large network that is needed seldom: half a gigabyte, let go of after the queries that it was for.
 
     Parameters
     ----------
-    tensors
-        Named as `clap_name` names them.
+    read
+        Gives the tensors, named as transformers names them; called again for queries that come later.
     tokenizer
-        RoBERTa's ``tokenizer.json``.
+        The encoder's ``tokenizer.json``.
     """
 
-    name = "clap"
+    tokens: int  # that it was trained on
+    _spare_positions = 0
 
-    def __init__(self, tensors: Mapping[str, Tensor], tokenizer: Path) -> None:
+    def __init__(self, read: Callable[[], Mapping[str, Tensor]], tokenizer: Path) -> None:
+        self._read, self._stays = read, False
+        self._network: Any = self._build(read())
+        self._encoding = threading.Lock()
+        self.size = int(self._network.config.projection_dim)
+        positions = self._network.config.max_position_embeddings - self._spare_positions
+        super().__init__(tokenizer, min(self.tokens, positions))
+
+    def encode(self, queries: Sequence[str]) -> Tensor:
+        """Return the unit vectors of `queries`, shape (queries, size), float32.
+
+        Raises
+        ------
+        QueryError
+            If a text cannot be a query.
+        """
+        with self._encoding:
+            try:
+                return super().encode(queries)
+            finally:
+                if not self._stays:
+                    self._network = None
+
+    def prepare(self) -> None:
+        """Load the network now and keep it: seconds that a new query would otherwise wait for."""
+        with self._encoding:
+            self._stays = True
+            self._loaded()
+
+    def _loaded(self) -> Any:
+        if self._network is None:
+            self._network = self._build(self._read())
+        return self._network
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        vector: Tensor = self._loaded()(input_ids=tokens).text_embeds
+        return vector
+
+    @abstractmethod
+    def _build(self, tensors: Mapping[str, Tensor]) -> nn.Module:
+        """Return the filled network, of the sizes that the tensors have."""
+
+
+class CLAP(_Tower):
+    """CLAP's text tower with its projection: 512 numbers in the published size."""
+
+    name = "clap"
+    tokens = CLAP_TOKENS
+    _spare_positions = _POSITIONS_BEFORE_TEXT
+
+    def _build(self, tensors: Mapping[str, Tensor]) -> nn.Module:
         # Not AutoModel: it would search all architectures first. Imported here because it takes seconds.
         from transformers.models.clap.configuration_clap import ClapTextConfig
         from transformers.models.clap.modeling_clap import ClapTextModelWithProjection
 
         words = _shape(tensors, "text_model.embeddings.word_embeddings.weight")
-        positions = _shape(tensors, "text_model.embeddings.position_embeddings.weight")[0]
-        super().__init__(tokenizer, min(CLAP_TOKENS, positions - _POSITIONS_BEFORE_TEXT))
-        self.size = _shape(tensors, "text_projection.linear2.weight")[0]
         config = ClapTextConfig(
             **_widths(tensors, words, "text_model.encoder.layer.{}.intermediate.dense.weight"),
-            max_position_embeddings=positions,
+            max_position_embeddings=_shape(tensors, "text_model.embeddings.position_embeddings.weight")[0],
             type_vocab_size=1,
             layer_norm_eps=_ROBERTA_EPSILON,
-            projection_dim=self.size,
+            projection_dim=_shape(tensors, "text_projection.linear2.weight")[0],
             projection_hidden_act="relu",
         )
         with torch.device("meta"):
             network = ClapTextModelWithProjection(config)
-        self._network = fill(network, tensors, "the CLAP text tower")
-
-    def _embed(self, tokens: Tensor) -> Tensor:
-        vector: Tensor = self._network(input_ids=tokens).text_embeds
-        return vector
+        return fill(network, tensors, "the CLAP text tower")
 
 
-class CLIP(CachedEncoder):
-    """CLIP's text tower with its projection, named as transformers names it; 512 numbers for ViT-B/32.
-
-    Parameters
-    ----------
-    tensors
-        ``text_model.*`` and ``text_projection.weight``.
-    tokenizer
-        CLIP's ``tokenizer.json``.
-    """
+class CLIP(_Tower):
+    """CLIP's text tower with its projection: 512 numbers for ViT-B/32."""
 
     name = "clip"
+    tokens = CLIP_TOKENS
 
-    def __init__(self, tensors: Mapping[str, Tensor], tokenizer: Path) -> None:
+    def _build(self, tensors: Mapping[str, Tensor]) -> nn.Module:
         from transformers.models.clip.configuration_clip import CLIPTextConfig
         from transformers.models.clip.modeling_clip import CLIPTextModelWithProjection
 
         words = _shape(tensors, "text_model.embeddings.token_embedding.weight")
-        positions = _shape(tensors, "text_model.embeddings.position_embedding.weight")[0]
-        super().__init__(tokenizer, positions)
-        self.size = _shape(tensors, "text_projection.weight")[0]
         config = CLIPTextConfig(
             **_widths(tensors, words, "text_model.encoder.layers.{}.mlp.fc1.weight"),
-            max_position_embeddings=positions,
-            projection_dim=self.size,
+            max_position_embeddings=_shape(tensors, "text_model.embeddings.position_embedding.weight")[0],
+            projection_dim=_shape(tensors, "text_projection.weight")[0],
             hidden_act="quick_gelu",
             bos_token_id=words[0] - 2,  # the last two words of the vocabulary
             eos_token_id=words[0] - 1,
         )
         with torch.device("meta"):
             network = CLIPTextModelWithProjection(config)
-        self._network = fill(network, tensors, "the CLIP text tower")
+        return fill(network, tensors, "the CLIP text tower")
 
-    def _embed(self, tokens: Tensor) -> Tensor:
-        vector: Tensor = self._network(input_ids=tokens).text_embeds
-        return vector
+
+TOWERS: Mapping[str, type[_Tower]] = {"clap": CLAP, "clip": CLIP}
 
 
 def _shape(tensors: Mapping[str, Tensor], name: str) -> tuple[int, ...]:

@@ -60,8 +60,8 @@ class FoldedUNet(nn.Module):
         self.strides = base.strides
         levels = range(1, len(base.strides) + 1)
         names = [f"encoder_block{level}" for level in levels] + ["conv_block7a"]
-        self.encoders = nn.ModuleList(_FoldedBlock(base, f"{name}.conv_block1", film) for name in names)
-        self.decoders = nn.ModuleList(_FoldedDecoder(base, f"decoder_block{level}", film) for level in levels)
+        self.encoders = nn.ModuleList(FoldedBlock(base, f"{name}.conv_block1", film) for name in names)
+        self.decoders = nn.ModuleList(FoldedDecoder(base, f"decoder_block{level}", film) for level in levels)
         self.film = film
 
     def shifts(self, query: Tensor) -> Tensor:
@@ -78,11 +78,6 @@ class FoldedUNet(nn.Module):
         """Return `forward` for such windows; any number of rows and frames are the same to it."""
         return partial(self, past=past, future=future)
 
-    def normalised(self, magnitudes: Tensor) -> Tensor:
-        """Return the U-Net's input, (B, T, 1025) -> (B, 1, T, 1024), T rounded up to the stride of 32."""
-        x = torch.addcmul(self.bin_shift, magnitudes[..., :-1], self.bin_scale)[:, None]
-        return pad(x, (0, 0, 0, -x.shape[2] % FRAME_STRIDE))
-
     def forward(self, magnitudes: Tensor, shifts: Tensor, past: int = 0, future: int = 0) -> Tensor:
         """Return the maps of the frames between `past` and `future`.
 
@@ -91,7 +86,7 @@ class FoldedUNet(nn.Module):
         T is rounded up to the network's stride of 32 with maps of zero.
         """
         end = magnitudes.shape[1] - future
-        x = self.normalised(magnitudes)
+        x = normalised(magnitudes, self.bin_scale, self.bin_shift)
         spans = needed_spans(past, end, x.shape[2], [stride for stride, _ in self.strides])
         x = self.pre_conv(x).contiguous(memory_format=torch.channels_last)
         skips = []
@@ -105,6 +100,12 @@ class FoldedUNet(nn.Module):
             x, first = decoder(x, skips.pop(), shifts, first, start), start
         maps: Tensor = self.after_conv(x[:, :, past - first : end - first])
         return maps
+
+
+def normalised(magnitudes: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Return the U-Net's input, (B, T, 1025) -> (B, 1, T, 1024), T rounded up to the stride of 32."""
+    x = torch.addcmul(shift, magnitudes[..., :-1], scale)[:, None]
+    return pad(x, (0, 0, 0, -x.shape[2] % FRAME_STRIDE))
 
 
 def needed_spans(start: int, stop: int, frames: int, strides: Sequence[int]) -> list[tuple[int, int]]:
@@ -144,7 +145,9 @@ class _FoldedFiLM(nn.Module):
         return nn.functional.linear(query, self.weight, self.bias)
 
 
-class _FoldedBlock(nn.Module):
+class FoldedBlock(nn.Module):
+    """A `ConvBlock` whose second norm is part of the convolution before it."""
+
     def __init__(self, base: UNet, name: str, film: _FoldedFiLM) -> None:
         super().__init__()
         block = base.get_submodule(name)
@@ -158,6 +161,7 @@ class _FoldedBlock(nn.Module):
         self.shortcut = block.shortcut
 
     def forward(self, x: Tensor, shifts: Tensor) -> Tensor:
+        """Return the block's maps, with all shifts of a query."""
         y = leaky_relu_(torch.addcmul(shifts[self.first, None, None], x, self.scale))
         y = leaky_relu_(conv2d(y, self.weight1, shifts[self.second], padding=1))
         y = conv2d(y, self.weight2, padding=1)
@@ -165,7 +169,9 @@ class _FoldedBlock(nn.Module):
         return maps
 
 
-class _FoldedDecoder(nn.Module):
+class FoldedDecoder(nn.Module):
+    """A `Decoder` that computes only the frames that are needed."""
+
     def __init__(self, base: UNet, name: str, film: _FoldedFiLM) -> None:
         super().__init__()
         decoder = base.get_submodule(name)
@@ -175,7 +181,7 @@ class _FoldedDecoder(nn.Module):
         scale, _ = _affine(decoder.bn1)
         self.scale = nn.Buffer(scale[:, None, None])
         self.weight = nn.Buffer(_channels_last(decoder.conv1.weight))
-        self.block = _FoldedBlock(base, f"{name}.conv_block2", film)
+        self.block = FoldedBlock(base, f"{name}.conv_block2", film)
 
     def forward(self, x: Tensor, skip: Tensor, shifts: Tensor, first: int, start: int) -> Tensor:
         """Return the maps of the frames of `skip`, which begin at `start`; those of `x` at `first`."""

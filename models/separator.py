@@ -13,6 +13,7 @@ import torch
 from soundlasso.dsp.errors import AudioError, ModelError, UnknownModelError
 from soundlasso.models.checkpoint import load_safetensors
 from soundlasso.models.engine import Engine, Profile
+from soundlasso.models.runtime import Runtime, asked_runtime, check_runtime
 from soundlasso.models.text import MiniLM, TextEncoder
 
 Stereo = Literal["linked", "independent"]
@@ -93,8 +94,10 @@ class Separator:
 _loading = threading.Lock()
 
 
-def load_model(name_or_path: str | Path = DEFAULT_MODEL, device: str = "cpu") -> Separator:
-    """Load a model once; the same name and device give the same object.
+def load_model(
+    name_or_path: str | Path = DEFAULT_MODEL, device: str = "cpu", runtime: Runtime | None = None
+) -> Separator:
+    """Load a model once; the same name, device and runtime give the same object.
 
     Parameters
     ----------
@@ -104,20 +107,30 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL, device: str = "cpu") ->
         SHA-256.
     device
         ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    runtime
+        What computes AudioSep's network: ``"eager"`` is torch, ``"onnx"`` the extra ``soundlasso[onnx]``,
+        faster on a CPU and the same to 1e-4, ``"auto"`` the latter where it is installed.  None asks the
+        variable SOUNDLASSO_RUNTIME, then is ``"auto"``.
 
     Raises
     ------
     UnknownModelError
         If no model has that name (the nearest is given), or it was not fetched yet (how to is said).
     ModelError
-        If its weights are missing, damaged or made for another network, or the device is not there.
+        If its weights are missing, damaged or made for another network, or the device or the runtime is
+        not there.
     """
+    name = str(name_or_path)
+    is_lariat = name == DEFAULT_MODEL or name.endswith(".safetensors")
+    if is_lariat and runtime == "onnx":
+        raise ModelError(f"model {name!r} has no runtime but 'eager'; 'onnx' is for AudioSep's network")
+    chosen: Runtime = "eager" if is_lariat else asked_runtime() if runtime is None else check_runtime(runtime)
     with _loading:  # two threads that ask at once must not both read the weights
-        return _load(str(name_or_path), device)
+        return _load(name, device, chosen)
 
 
 @functools.lru_cache(maxsize=8)
-def _load(name: str, device: str) -> Separator:
+def _load(name: str, device: str, runtime: Runtime) -> Separator:
     check_device(device)
     if name.endswith(".safetensors"):
         return _load_lariat(Path(name).stem, Path(name), device)
@@ -130,7 +143,7 @@ def _load(name: str, device: str) -> Separator:
         *dict.fromkeys([*(entry.name for entry in catalog.ENTRIES), *catalog.installed()]),
     ]
     if name in known:
-        return catalog.load(name, device)
+        return catalog.load(name, device, runtime)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     choices = f"models are {', '.join(known)}, or the path of a .safetensors file"

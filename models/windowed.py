@@ -43,7 +43,12 @@ class WindowEngine:
     """
 
     def __init__(
-        self, network: WindowNetwork, sample_rate: float, channels: int, stereo: str, profile: Profile = OFFLINE
+        self,
+        network: WindowNetwork,
+        sample_rate: float,
+        channels: int,
+        stereo: str,
+        profile: Profile = OFFLINE,
     ) -> None:
         self._network, self._channels, self._stereo = network, channels, stereo
         self._hop, self._past, self._future = map(_frames, (profile.hop_s, profile.past_s, profile.future_s))

@@ -86,7 +86,7 @@ def _check_clap(config: RobertaConfig, size: int, prefix: str, folder: Path) -> 
     renamed = {clap_name(prefix + name): tensor for name, tensor in published.items()}
     tensors = {name: tensor for name, tensor in renamed.items() if name is not None}
     tokenizer = roberta_tokenizer(folder)
-    encoder = CLAP(tensors, tokenizer)
+    encoder = CLAP(lambda: tensors, tokenizer)
 
     padded = Tokenizer.from_file(str(tokenizer))  # as AudioSep: every text padded to one length, with a mask
     padded.enable_padding(length=PADDED_TOKENS, pad_id=1, pad_token="<pad>")
@@ -104,7 +104,7 @@ def test_a_long_query_fits_clap(tmp_path: Path) -> None:
     config = RobertaConfig(vocab_size=300, max_position_embeddings=20, **_ROBERTA, **SMALL)
     _, _, published = clap_checkpoint(config, 8)
     tensors = {clap_name(name) or "": tensor for name, tensor in published.items() if clap_name(name)}
-    encoder = CLAP(tensors, roberta_tokenizer(tmp_path))
+    encoder = CLAP(lambda: tensors, roberta_tokenizer(tmp_path))
     longer_than_its_positions = "x" * 300
     assert torch.isfinite(encoder.encode([longer_than_its_positions])).all()
 
@@ -125,7 +125,7 @@ def test_clip_is_transformers_clip_at_unit_length(tmp_path: Path) -> None:
     tokenizer = _tokenizer(
         tmp_path, {"<|startoftext|>": start, "<|endoftext|>": end}, "<|startoftext|>", "<|endoftext|>"
     )
-    encoder = CLIP(published.state_dict(), tokenizer)
+    encoder = CLIP(published.state_dict, tokenizer)
     plain = Tokenizer.from_file(str(tokenizer))
     for query, vector in zip(QUERIES, encoder.encode(QUERIES), strict=True):
         tokens = torch.tensor([plain.encode(query).ids])
@@ -135,7 +135,7 @@ def test_clip_is_transformers_clip_at_unit_length(tmp_path: Path) -> None:
 
 def test_weights_that_are_not_a_tower_say_so(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not those of a text encoder: they have no matrix"):
-        CLAP({"base.bn0.weight": torch.zeros(1025)}, roberta_tokenizer(tmp_path))
+        CLAP(lambda: {"base.bn0.weight": torch.zeros(1025)}, roberta_tokenizer(tmp_path))
 
 
 def test_a_tower_with_a_missing_tensor_names_it(tmp_path: Path) -> None:
@@ -144,4 +144,4 @@ def test_a_tower_with_a_missing_tensor_names_it(tmp_path: Path) -> None:
     del published["text_branch.pooler.dense.bias"]
     tensors = {clap_name(name) or "": tensor for name, tensor in published.items() if clap_name(name)}
     with pytest.raises(ModelError, match=r"'text_model\.pooler\.dense\.bias' missing"):
-        CLAP(tensors, roberta_tokenizer(tmp_path))
+        CLAP(lambda: tensors, roberta_tokenizer(tmp_path))

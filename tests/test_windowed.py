@@ -46,12 +46,12 @@ def keeping_all() -> ResUNet30:
 
 @pytest.fixture(scope="module")
 def model() -> Separator:
-    return build("narrow", "00000000", narrow_network(), Numbered())
+    return build("narrow", "00000000", FoldedUNet(narrow_network()), Numbered())
 
 
 @pytest.fixture(scope="module")
 def keeps_all() -> Separator:
-    return build("keeps-all", "00000000", keeping_all(), Numbered())
+    return build("keeps-all", "00000000", FoldedUNet(keeping_all()), Numbered())
 
 
 def stems_of(stream: SeparationStream, audio: Audio, size: int) -> Audio:
