@@ -72,3 +72,18 @@ def test_a_branch_taken_out_while_it_plays_falls_silent() -> None:
     after = mix.process(audio[:, 1000:], RATE, reset=False)
     got = np.concatenate([before, after, mix.flush()], axis=1)
     np.testing.assert_array_equal(got, np.concatenate([2 * audio[:, :700], audio[:, 700:]], axis=1))
+
+
+@pytest.mark.parametrize("put_back", [True, False], ids=["into the mix", "on its own"])
+def test_a_branch_taken_out_begins_anew(put_back: bool) -> None:
+    branch = Late(300)
+    mix, audio = Mix([Late(0), branch]), noise(2, 1000)
+    mix.process(audio, RATE, reset=False)
+    mix.remove(branch)
+    mix.process(audio, RATE, reset=False)
+    mix.flush()
+    if put_back:
+        mix[:] = [branch]
+    player = mix if put_back else branch
+    got = np.concatenate([player.process(audio, RATE, reset=False), player.flush()], axis=1)
+    np.testing.assert_array_equal(got, audio)
