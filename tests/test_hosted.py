@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from soundlasso.bridge.board import Board
 from soundlasso.bridge.commands.plugins import app
+from soundlasso.bridge.effect import StreamSpec
 from soundlasso.bridge.hosted import HostedPlugin
 from soundlasso.bridge.hosted_scan import PluginError, installed_plugins, plugin_name
 from tests.board_helpers import CUTS, Late, NativeBoard, noise, stream
@@ -103,18 +104,33 @@ def test_the_child_ends_with_its_plugin() -> None:
     assert process.returncode is not None
 
 
+def test_what_is_left_inside_comes_out_in_blocks_of_any_size(limiter: HostedPlugin) -> None:
+    limiter.start(StreamSpec(RATE, 2, 64))
+    audio = noise(2, 1000)
+    parts = [limiter.push(audio), limiter.drain()]
+    limiter.start(StreamSpec(RATE, 2, 8192))
+    whole = [limiter.push(audio), limiter.drain()]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), np.concatenate(whole, axis=1))
+    assert sum(part.shape[1] for part in parts) == 1000
+
+
 @pytest.mark.parametrize(
     ("parameters", "told"),
     [
         ({"threshhold_db": -3}, "has no parameter 'threshhold_db'; did you mean 'threshold_db'"),
         ({"threshold_db": 999}, "threshold_db.* is out of range"),
         ({"threshold_db": "loud"}, "ZaMaximX2.vst3: "),
+        ({"release_ms": 50.0, "threshold_db": 999}, "threshold_db.* is out of range"),
     ],
-    ids=["name", "range", "kind"],
+    ids=["name", "range", "kind", "one of two"],
 )
 def test_a_wrong_parameter_is_refused(limiter: HostedPlugin, parameters: dict, told: str) -> None:
+    limiter.set(**THRESHOLD)
+    before = limiter.parameters
     with pytest.raises(PluginError, match=told):
         limiter.set(**parameters)
+    limiter.set(**THRESHOLD)
+    assert limiter.parameters == before
 
 
 def test_an_unknown_plugin_and_a_file_that_is_none_are_refused(tmp_path: os.PathLike[str]) -> None:

@@ -183,6 +183,14 @@ def test_a_chain_of_stems_can_be_edited_while_it_plays() -> None:
     np.testing.assert_allclose(np.concatenate([first, *rest], axis=1), expected, 0, TOLERANCE)
 
 
+def test_a_reset_forgets_what_the_chains_hold() -> None:
+    stems = Stems({"drums": [], "rest": [pedalboard.Delay(0.2, feedback=0.9)]})
+    stems.prepare(RATE, 2, 8192)
+    stems.block(noise()[:, :8192])
+    stems.clear()
+    assert not stems.block(np.zeros((2, 8192), np.float32)).any()
+
+
 def test_a_stem_renamed_while_it_plays_cross_fades_to_the_other_sound(lariat: Separator) -> None:
     stems, audio = Stems({"a horn": [pedalboard.Invert()]}, gate=False), sine()
     before = stems.process(audio[:, :20_000], RATE, reset=False)
