@@ -184,7 +184,7 @@ def test_a_chain_of_stems_can_be_edited_while_it_plays() -> None:
 
 
 def test_a_reset_forgets_what_the_chains_hold() -> None:
-    stems = Stems({"drums": [], "rest": [pedalboard.Delay(0.2, feedback=0.9)]})
+    stems = Stems({"drums": [], "rest": [pedalboard.Delay(0.05, feedback=0.9)]})
     stems.prepare(RATE, 2, 8192)
     stems.block(noise()[:, :8192])
     stems.clear()
