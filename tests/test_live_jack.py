@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pedalboard
 import pytest
 
 from soundlasso.bridge.board import Board
+from soundlasso.bridge.effect import Effect
 from soundlasso.bridge.live import LiveEngine, LiveError
 from soundlasso.bridge.live_jack import JackClient
 from tests.board_helpers import Audio, Late, noise
@@ -90,6 +92,14 @@ class Tape:
             self.client.set_freewheel(False)
 
 
+class Slow(Effect):
+    """Changes nothing, and takes longer over it than a server in freewheel mode over a period."""
+
+    def block(self, samples: Audio) -> Audio:
+        time.sleep(0.001)
+        return samples
+
+
 def board() -> Board:
     return Board([pedalboard.Invert(), Late(700), pedalboard.Delay(0.01), pedalboard.Gain(-6)])
 
@@ -101,7 +111,8 @@ def expected(audio: Audio, latency: int) -> Audio:
 def test_in_freewheel_mode_live_is_the_offline_board(server: Server) -> None:
     """A loop from client to client and back takes one period more."""
     audio = noise(2, 10 * RATE)
-    with JackClient(2, server=server.name) as client, LiveEngine(board(), RATE, 2) as engine:
+    slow = Board([*board(), Slow()])
+    with JackClient(2, server=server.name) as client, LiveEngine(slow, RATE, 2) as engine:
         client.play(engine)
         got = Tape(server.name, audio, client).play(freewheel=True)
         assert engine.late_blocks == 0
