@@ -37,7 +37,7 @@ _DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-_NAMED = re.compile(rf"-([0-9a-f]{{{HASH_DIGITS}}})\.safetensors$")
+_NAMED = re.compile(rf"-([0-9a-f]{{{HASH_DIGITS}}})\.\w+$")
 
 
 def save_safetensors(tensors: Mapping[str, Tensor], folder: Path, stem: str) -> Path:
@@ -62,6 +62,15 @@ def load_safetensors(path: Path | str) -> dict[str, Tensor]:
         If the file is missing, has no hash in its name, is damaged or is not safetensors.
     """
     path = Path(path)
+    content = read_checked(path)
+    try:
+        return _views(content)
+    except (ValueError, LookupError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{str(path)!r} is not a safetensors file: {error}") from error
+
+
+def read_checked(path: Path) -> bytearray:
+    """Return the content of `path` after checking it against the hash in its name, or raise ModelError."""
     named = _NAMED.search(path.name)
     if named is None:
         raise ModelError(
@@ -74,10 +83,7 @@ def load_safetensors(path: Path | str) -> dict[str, Tensor]:
             f"weights {str(path)!r} are damaged: the name says {named[1]}, "
             f"the content hashes to {found}; get them again"
         )
-    try:
-        return _views(content)
-    except (ValueError, LookupError, TypeError, RuntimeError) as error:
-        raise ModelError(f"{str(path)!r} is not a safetensors file: {error}") from error
+    return content
 
 
 def parse_safetensors(content: bytes, path: Path) -> dict[str, Tensor]:

@@ -62,12 +62,15 @@ class _Tower(CachedEncoder):
     tokens: int  # that it was trained on
     _spare_positions = 0
 
+    _network: nn.Module | None
+
     def __init__(self, read: Callable[[], Mapping[str, Tensor]], tokenizer: Path) -> None:
         self._read, self._stays = read, False
-        self._network: Any = self._build(read())
         self._encoding = threading.Lock()
-        self.size = int(self._network.config.projection_dim)
-        positions = self._network.config.max_position_embeddings - self._spare_positions
+        network = self._network = self._build(read())
+        config: Any = network.config
+        self.size = int(config.projection_dim)
+        positions = int(config.max_position_embeddings) - self._spare_positions
         super().__init__(tokenizer, min(self.tokens, positions))
 
     def encode(self, queries: Sequence[str]) -> Tensor:
@@ -91,7 +94,7 @@ class _Tower(CachedEncoder):
             self._stays = True
             self._loaded()
 
-    def _loaded(self) -> Any:
+    def _loaded(self) -> nn.Module:
         if self._network is None:
             self._network = self._build(self._read())
         return self._network

@@ -30,7 +30,10 @@ Maps = Callable[[Tensor, Tensor], Tensor]
 class WindowNetwork(Protocol):
     """What a window engine needs of a network: `FoldedUNet`, or its graph in another runtime."""
 
-    device: torch.device
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        ...
 
     def shifts(self, query: Tensor) -> Tensor:
         """Return all shifts for one query's vector, (condition_size,) -> (shifts,)."""

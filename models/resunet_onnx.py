@@ -4,7 +4,7 @@ Of ONNX Runtime and OpenVINO, which measured about equally fast, OpenVINO takes 
 plans a window's maps once, and takes none while it runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from soundlasso.models.resunet import FRAME_STRIDE
 from soundlasso.models.resunet_folded import FoldedUNet, Maps, needed_spans, normalised
 
 if TYPE_CHECKING:
@@ -27,18 +28,19 @@ class OnnxUNet:
     ----------
     network
         Its FiLM and the levels of its bins are kept, its convolutions are not.
-    graph
-        What `resunet_graph.export` made of it.
+    read_graph
+        Gives what `resunet_graph.export` made of it; called for each shape of window, for the weights that
+        are compiled are a copy.
     """
 
-    def __init__(self, network: FoldedUNet, graph: bytes) -> None:
+    def __init__(self, network: FoldedUNet, read_graph: Callable[[], bytearray]) -> None:
         import openvino
 
         self.device = torch.device("cpu")
         self._film, self._strides = network.film, [stride for stride, _ in network.strides]
         self._bin_scale, self._bin_shift = network.bin_scale, network.bin_shift
         self._core = openvino.Core()
-        self._graph = self._core.read_model(graph, b"")
+        self._read_graph = read_graph
         self._compiled = lru_cache(maxsize=_SHAPES)(self._compile)
 
     def shifts(self, query: Tensor) -> Tensor:
@@ -51,7 +53,8 @@ class OnnxUNet:
 
         The tensor that it gives lasts until its next call.
         """
-        compiled = self._compiled(rows, frames, past, future)
+        padding = -frames % FRAME_STRIDE  # which `normalised` adds
+        compiled = self._compiled(rows, frames + padding, past, future + padding)
         request = compiled.create_infer_request()
 
         def maps(magnitudes: Tensor, shifts: Tensor) -> Tensor:
@@ -64,7 +67,7 @@ class OnnxUNet:
     def _compile(self, rows: int, frames: int, past: int, future: int) -> "CompiledModel":
         from openvino import opset13, utils
 
-        model = self._graph.clone()
+        model = self._core.read_model(bytes(self._read_graph()), b"")
         bounds = np.array(slices(frames, past, future, self._strides))
         inputs = {parameter.friendly_name: parameter for parameter in model.get_parameters()}
         for name, values in zip(("starts", "stops"), bounds.T, strict=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from soundlasso.dsp.errors import ModelError
-from soundlasso.models.checkpoint import HASH_DIGITS, write_whole
+from soundlasso.models.checkpoint import HASH_DIGITS, read_checked, write_whole
 from soundlasso.models.resunet_folded import FoldedUNet, WindowNetwork
 
 Runtime = Literal["auto", "eager", "onnx"]
@@ -30,10 +30,10 @@ def asked_runtime() -> Runtime:
 
 def check_runtime(name: str, what: str = "runtime") -> Runtime:
     """Return `name`, or raise ModelError if no runtime is called so."""
-    for runtime in get_args(Runtime):
-        if name == runtime:
-            return runtime
-    raise ModelError(f"{what} must be one of {', '.join(get_args(Runtime))}, not {name!r}")
+    runtimes: dict[str, Runtime] = {runtime: runtime for runtime in get_args(Runtime)}
+    if name not in runtimes:
+        raise ModelError(f"{what} must be one of {', '.join(runtimes)}, not {name!r}")
+    return runtimes[name]
 
 
 def choose(runtime: Runtime, device: str) -> Runtime:
@@ -78,7 +78,7 @@ def export_graph(network: Callable[[], FoldedUNet], folder: Path) -> Path | None
 
 
 def to_network(network: FoldedUNet, graph: Path) -> WindowNetwork:
-    """Return the network whose graph that is, in the runtime; `graph` was compared with its hash."""
+    """Return the network whose graph that is, in the runtime."""
     from soundlasso.models.resunet_onnx import OnnxUNet
 
-    return OnnxUNet(network, graph.read_bytes())
+    return OnnxUNet(network, lambda: read_checked(graph))

@@ -101,9 +101,10 @@ class WindowEngine:
         """Shape: (channels, n) -> (queries, channels, n)."""
         samples = torch.from_numpy(self._host.inward(block)).to(self._device)
         stems = [self._ready]
-        for piece in samples.split(self._hop * HOP_LENGTH, -1):  # however long the block, few spectra at once
-            stems += self._through(self._reader.process(piece))
-        ready, count = torch.cat(stems, -1), samples.shape[-1]
+        count, step = samples.shape[-1], self._hop * HOP_LENGTH
+        for start in range(0, count, step):  # however long the block, few spectra at once
+            stems += self._through(self._reader.process(samples[:, start : start + step]))
+        ready = torch.cat(stems, -1)
         self._ready = ready[..., count:].clone()
         return self._host.outward(ready[..., :count].cpu().numpy())
 
