@@ -140,7 +140,8 @@ def periods(audio: Audio) -> list[bytes]:
 def test_in_real_time_every_block_is_in_place(server: Server) -> None:
     """Each block is the board's, or the dry input of the same moment, and then it is counted."""
     audio = noise(2, 3 * RATE // PERIOD * PERIOD)
-    with JackClient(2, server=server.name) as client, Heard() as engine:
+    engine = Heard()
+    with JackClient(2, server=server.name) as client, engine:
         client.play(engine)
         came_back = Tape(server.name, audio, client).play(freewheel=False)
         client.close()

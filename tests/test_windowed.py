@@ -32,6 +32,9 @@ class Numbered:
 
     name, size = "numbered", 512
 
+    def prepare(self) -> None:
+        """Have nothing to load."""
+
     def encode(self, queries: Sequence[str]) -> torch.Tensor:
         return torch.stack([condition(len(query)) for query in queries]) if queries else torch.empty(0, 512)
 
