@@ -118,14 +118,14 @@ class FrameEngine:
         learned = self._network.presence(heard, self._query)
         if learned is not None:
             learned = learned[: len(wanted)]
-        opened = self._gate.process(*_evidence(wanted, power, learned))  # (Q, T)
+        opened = self._gate.process(*evidence(wanted, power, learned))  # (Q, T)
         gains = compete(every, len(self._asked.avoid), self._asked.consistent)
         if self._asked.gate:
             gains = gains * torch.from_numpy(opened.astype(np.float32)).to(gains.device)[:, None, :, None]
         return gains
 
 
-def _evidence(
+def evidence(
     gains: Tensor, power: Tensor, learned: Tensor | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return per query and frame what speaks for it, and how much was heard.
