@@ -26,7 +26,7 @@ _FROZEN = ("base.stft.", "base.istft.")  # Fourier matrices as convolutions: tor
 _SEPARATOR = ("base.", "film.")
 
 Rename = Callable[[str], str | None]
-_TEXT_NAMES: dict[str, Rename] = {"clap": clap_name, "clip": clip_name}
+_TEXT_NAMES: dict[str, Rename] = {"clip": clip_name, "clap": clap_name}  # CLIP's are none of CLAP's
 
 
 def build(name: str, weights_hash: str, network: WindowNetwork, text: TextEncoder) -> Separator:

@@ -1,4 +1,4 @@
-"""Files on the Hugging Face hub: fetched with resume, checked whole."""
+"""Files on the Hugging Face hub: fetched whole or not at all, and checked."""
 
 import dataclasses
 import hashlib
@@ -34,7 +34,9 @@ class HubFile:
 
 
 def fetch(file: HubFile, folder: Path, endpoint: str | None = None) -> Path:
-    """Download `file` into `folder`, going on where an earlier try stopped, and return its path.
+    """Download `file` into `folder`, unless it is there whole from an earlier try, and return its path.
+
+    The hub's client goes on by itself where a connection broke, and leaves no part of a file behind.
 
     The hub's client checks only the size; here the content is hashed and compared with what it must be,
     and with what the hub says that it is.

@@ -1,18 +1,23 @@
 """Models in the cache: imported whole, checked, and fetched from a stand-in for the hub."""
 
+import contextlib
+import dataclasses
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import RobertaConfig
 from typer.testing import CliRunner
 
@@ -20,10 +25,15 @@ from soundlasso import SeparationStream
 from soundlasso.bridge.commands.models import app
 from soundlasso.dsp.errors import ModelError, UnknownModelError
 from soundlasso.models import catalog
+from soundlasso.models.clap import CLIP
 from soundlasso.models.engine import Profile
 from soundlasso.models.hub import HubFile, fetch
-from tests.audiosep_rule import full_network
-from tests.test_text_towers import SMALL, clap_checkpoint, roberta_tokenizer
+from tests.audiosep_rule import full_network, mixture
+from tests.test_text_towers import SMALL, clap_checkpoint, clip_checkpoint, roberta_tokenizer
+
+SAME_VECTOR = 1e-6  # of a unit vector
+SAME_STEM = 1e-4  # of the peak, between runtimes
+SHORTEST = Profile(0.32, 0.0, 0.0)
 
 FILE = HubFile("someone/something", "folder/net.bin", 1000)
 CONTENT = bytes(range(250)) * 4
@@ -60,7 +70,7 @@ def test_an_imported_model_separates_without_its_checkpoint(checkpoint: Path) ->
     assert catalog.installed() == {"mine": model} and catalog.verify("mine") == model
     separator = catalog.load("mine")
     assert separator.weights_hash == model.files[model.separator][:8]
-    stream = SeparationStream(separator, "drums", 32000, 1, profile=Profile(0.32, 0.0, 0.0))
+    stream = SeparationStream(separator, "drums", 32000, 1, profile=SHORTEST)
     assert stream.process(np.zeros((1, 100), np.float32)).shape == (1, 1, 100)
 
 
@@ -95,6 +105,71 @@ def test_what_cannot_be_imported_leaves_nothing(tmp_path: Path, cache: Path) -> 
     assert not list(cache.glob("models/mine/*"))
 
 
+def test_an_import_that_stops_in_the_middle_leaves_what_was_there(
+    checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = imported(checkpoint)
+    before = {path: path.read_bytes() for path in (cache / "models" / "mine").iterdir()}
+    real, calls = os.replace, iter(range(9))
+
+    def stop(*paths: Any) -> None:
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        real(*paths)
+
+    monkeypatch.setattr(os, "replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        imported(checkpoint, "other")
+    assert not (cache / "models" / "other").exists()
+    assert {path: path.read_bytes() for path in (cache / "models" / "mine").iterdir()} == before
+    assert catalog.installed() == {"mine": model}
+
+
+def test_a_separator_trained_on_clip_listens_to_clip(checkpoint: Path, tmp_path: Path) -> None:
+    torch.save(dict(full_network().state_dict()), tmp_path / "separator.pt")
+    published, tokenizer = clip_checkpoint(tmp_path, 512)
+    tensors = {**published.state_dict(), "visual_projection.weight": torch.ones(2, 2)}
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, tmp_path / "clip.safetensors")
+    words = ["import", str(tmp_path / "separator.pt"), "--as", "of-clip", "--tokenizer", str(tokenizer)]
+    run(*words, "--text", str(tmp_path / "clip.safetensors"))
+    assert "text encoder: clip" in run("show", "of-clip")
+    separator = catalog.load("of-clip", runtime="eager")
+    expected = CLIP(published.state_dict, tokenizer).encode(["drums"])
+    assert (separator.embed(["drums"]) - expected).abs().max() <= SAME_VECTOR
+    stream = SeparationStream(separator, "drums", 32000, 1, profile=SHORTEST)
+    assert stream.process(np.zeros((1, 100), np.float32)).shape == (1, 1, 100)
+
+
+def test_a_text_encoder_of_another_size_is_refused(tmp_path: Path) -> None:
+    torch.save(dict(full_network().state_dict()), tmp_path / "separator.pt")
+    published, tokenizer = clip_checkpoint(tmp_path, 24)
+    torch.save(published.state_dict(), tmp_path / "clip.pt")
+    with pytest.raises(ModelError, match="vectors of 24 numbers; the separator listens to 512"):
+        catalog.import_file(tmp_path / "separator.pt", "mine", text=tmp_path / "clip.pt", tokenizer=tokenizer)
+
+
+def test_a_model_imported_before_the_extra_gets_its_graph_when_asked(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "openvino", None)
+        assert imported(checkpoint).graph == ""
+    audio = mixture(0.1, 0).numpy()[None]
+    stems = [
+        SeparationStream(
+            catalog.load("mine", runtime=runtime), "drums", 32000, 1, gate=False, profile=SHORTEST
+        )
+        for runtime in ("eager", "onnx")
+    ]
+    eager, onnx = (np.concatenate([stream.process(audio), stream.flush()], -1) for stream in stems)
+    assert np.abs(onnx - eager).max() <= SAME_STEM * np.abs(eager).max()
+    model = catalog.verify("mine")
+    assert model.graph in model.files
+    (model.folder / model.graph).write_bytes(b"damaged")
+    with pytest.raises(ModelError, match=f"'{model.graph}' of the model 'mine' is damaged"):
+        catalog.load("mine")
+
+
 @pytest.mark.parametrize("name", ["lariat", "", "../up", "With Space", "a" * 65])
 def test_names_that_cannot_be(name: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be called"):
@@ -112,32 +187,48 @@ def test_a_model_that_is_not_here_says_how_to_get_it() -> None:
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Answers as the hub does for files kept by content, for one file."""
+    """Answers as the hub does for files kept by content."""
 
-    content, told = CONTENT, hashlib.sha256(CONTENT).hexdigest()
+    files: ClassVar[dict[str, bytes]] = {}
+    told = ""  # a hash instead of the right one
+    half_sent: Callable[[], None] | None = None  # called once, in the middle of a file
 
     def do_HEAD(self) -> None:
-        self._answer(b"")
+        self._answer(send=False)
 
     def do_GET(self) -> None:
-        self._answer(self.content)
+        self._answer(send=True)
 
-    def _answer(self, body: bytes) -> None:
-        found = self.path.startswith(f"/{FILE.repository}/resolve/") and self.path.endswith(f"/{FILE.path}")
-        self.send_response(200 if found else 404)
+    def _answer(self, send: bool) -> None:
+        content = next(
+            (c for path, c in self.files.items() if self.path.endswith(f"/resolve/main/{path}")), None
+        )
+        self.send_response(404 if content is None else 200)
+        body = content or b""
         self.send_header("X-Repo-Commit", "0" * 40)
-        self.send_header("ETag", f'"{self.told}"')
-        self.send_header("Content-Length", str(len(self.content) if found else 0))
+        self.send_header("ETag", f'"{self.told or hashlib.sha256(content or b"").hexdigest()}"')
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if found:
-            self.wfile.write(body)
+        if send:
+            self._send(body)
+
+    def _send(self, body: bytes) -> None:
+        middle = len(body) // 2
+        with contextlib.suppress(ConnectionError):  # a client that was stopped
+            self.wfile.write(body[:middle])
+            if (half_sent := type(self).half_sent) is not None:
+                type(self).half_sent = None
+                self.wfile.flush()
+                half_sent()
+            self.wfile.write(body[middle:])
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
 
 @pytest.fixture
-def hub() -> Iterator[str]:
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr(Hub, "files", {FILE.path: CONTENT})
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -157,6 +248,55 @@ def test_a_file_that_comes_damaged_is_refused(
     with pytest.raises(ModelError, match="came damaged"):
         fetch(FILE, tmp_path / "downloads", hub)
     assert not (tmp_path / "downloads" / FILE.path).exists()
+
+
+def test_a_file_that_is_not_the_known_one_is_refused(hub: str, tmp_path: Path) -> None:
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    for known in (digest, f"{digest[:8]}…{digest[-4:]}"):
+        assert fetch(dataclasses.replace(FILE, sha256=known), tmp_path / "right", hub).exists()
+    for known in ("0" * 64, f"00000000…{digest[-4:]}", f"{digest[:8]}…0000"):
+        with pytest.raises(ModelError, match=f"another file than it was: its SHA-256 is .*, not {known}"):
+            fetch(dataclasses.replace(FILE, sha256=known), tmp_path / "wrong", hub)
+
+
+def serve_audiosep(monkeypatch: pytest.MonkeyPatch, checkpoint: Path) -> None:
+    files = {
+        catalog.entry("audiosep").file.path: checkpoint.read_bytes(),
+        "tokenizer.json": checkpoint.with_name("tokenizer.json").read_bytes(),
+    }
+    monkeypatch.setattr(Hub, "files", files)
+
+
+def test_ctrl_c_leaves_nothing_and_the_next_try_succeeds(
+    hub: str, checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve_audiosep(monkeypatch, checkpoint)
+    monkeypatch.setattr(Hub, "half_sent", lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        catalog.get("audiosep", hub)
+    assert catalog.installed() == {} and not (cache / "models" / "audiosep").exists()
+    left = [path for path in (cache / "downloads").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in left) < 1000  # empty locks
+    model = catalog.get("audiosep", hub)
+    assert catalog.verify("audiosep") == model
+    assert model.source_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert not list((cache / "downloads").iterdir())
+
+
+def test_two_gets_at_once_do_not_meet(hub: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve_audiosep(monkeypatch, checkpoint)
+    refused: list[str] = []
+
+    def another() -> None:
+        with pytest.raises(
+            ModelError, match="'audiosep' is being fetched, imported or removed elsewhere"
+        ) as told:
+            catalog.get("audiosep", hub)
+        refused.append(str(told.value))
+
+    monkeypatch.setattr(Hub, "half_sent", another)
+    catalog.get("audiosep", hub)
+    assert refused and catalog.verify("audiosep").name == "audiosep"
 
 
 def test_no_connection_tells_the_way_by_hand(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_names_and_shapes_are_the_published_ones() -> None:
     assert ours == published_shapes()
 
 
-@pytest.mark.parametrize("case", ["short", "second"])  # a longer one: tests/test_resunet_folded.py
+@pytest.mark.parametrize("case", ["short", "second", "pair"])  # a longer one: tests/test_resunet_folded.py
 @torch.inference_mode()
 def test_waveforms_are_the_published_ones(case: str) -> None:
     expected = golden(case)

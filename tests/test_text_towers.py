@@ -109,28 +109,53 @@ def test_a_long_query_fits_clap(tmp_path: Path) -> None:
     assert torch.isfinite(encoder.encode([longer_than_its_positions])).all()
 
 
-@torch.no_grad()
-def test_clip_is_transformers_clip_at_unit_length(tmp_path: Path) -> None:
+def clip_checkpoint(folder: Path, size: int) -> tuple[CLIPTextModelWithProjection, Path]:
+    """Return CLIP's text tower, random, and the path of a tokenizer for it."""
     torch.manual_seed(5)
     start, end = 256, 257  # the last two words, as published
     config = CLIPTextConfig(
         vocab_size=258,
         max_position_embeddings=77,
-        projection_dim=24,
+        projection_dim=size,
         bos_token_id=start,
         eos_token_id=end,
         **SMALL,
     )
-    published = CLIPTextModelWithProjection(config).eval()
     tokenizer = _tokenizer(
-        tmp_path, {"<|startoftext|>": start, "<|endoftext|>": end}, "<|startoftext|>", "<|endoftext|>"
+        folder, {"<|startoftext|>": start, "<|endoftext|>": end}, "<|startoftext|>", "<|endoftext|>"
     )
+    return CLIPTextModelWithProjection(config).eval(), tokenizer
+
+
+@torch.no_grad()
+def test_clip_is_transformers_clip_at_unit_length(tmp_path: Path) -> None:
+    published, tokenizer = clip_checkpoint(tmp_path, 24)
     encoder = CLIP(published.state_dict, tokenizer)
     plain = Tokenizer.from_file(str(tokenizer))
     for query, vector in zip(QUERIES, encoder.encode(QUERIES), strict=True):
         tokens = torch.tensor([plain.encode(query).ids])
         expected = normalize(published(tokens).text_embeds[0], dim=0)
         assert (vector - expected).abs().max() <= SAME_VECTOR
+
+
+def test_a_tower_is_let_go_of_after_its_queries_and_comes_back(tmp_path: Path) -> None:
+    published, tokenizer = clip_checkpoint(tmp_path, 24)
+    reads: list[int] = []
+
+    def read() -> dict[str, Tensor]:
+        reads.append(len(reads))
+        return dict(published.state_dict())
+
+    encoder = CLIP(read, tokenizer)
+    first = encoder.encode(QUERIES[:2])
+    assert len(reads) == 1 and encoder._network is None
+    assert torch.equal(encoder.encode(QUERIES[:2]), first) and len(reads) == 1  # remembered
+    encoder.encode(QUERIES[2:])
+    assert len(reads) == 2 and encoder._network is None
+    encoder.prepare()
+    encoder.encode(["a bell"])
+    encoder.encode(["a horn"])
+    assert len(reads) == 3 and encoder._network is not None
 
 
 def test_weights_that_are_not_a_tower_say_so(tmp_path: Path) -> None:

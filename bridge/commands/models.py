@@ -32,6 +32,7 @@ def show(name: Name) -> None:
     here = catalog.installed().get(name)
     if here is not None:
         told = {"source": here.source, "licence": here.licence, "SHA-256 of the source": here.source_sha256}
+        told |= {"text encoder": here.encoder, "runtimes": "eager, onnx" if here.graph else "eager"}
         told |= {f"file {file}": digest for file, digest in here.files.items()}
         told["folder"] = str(catalog.cache_folder() / name)
     elif name == _LARIAT[0]:
@@ -58,10 +59,16 @@ def import_file(
     file: Annotated[Path, typer.Argument(help="A checkpoint: .ckpt, .pt, .bin or .safetensors.")],
     name: Annotated[str, typer.Option("--as", help="What to call the model.", show_default=False)],
     text: Annotated[
-        Path | None, typer.Option(help="CLAP's checkpoint, if FILE has no text encoder.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="FILE|clap|clip",
+            help="CLAP's or CLIP's weights, if FILE has no text encoder; the word alone fetches them.",
+            show_default=False,
+        ),
     ] = None,
     tokenizer: Annotated[
-        Path | None, typer.Option(help="RoBERTa's tokenizer.json; fetched if not given.", show_default=False)
+        Path | None,
+        typer.Option(help="The text encoder's tokenizer.json; fetched if not given.", show_default=False),
     ] = None,
 ) -> None:
     """Make a model of a checkpoint file, once; the file is not needed afterwards."""
