@@ -1,7 +1,7 @@
 """Measure what each second of context is worth to ResUNet30, in dB against a pass over the whole file.
 
-Run it with ``python -m benchmarks.resunet_context [--train-minutes N]`` from the repository's root. Two sets of
-weights answer: noise by the rule of the tests, and those of a short training, which is done first and
+Run it with ``python -m benchmarks.resunet_context [--train-minutes N]`` from the repository's root. Two sets
+of weights answer: noise by the rule of the tests, and those of a short training, which is done first and
 goes on where it stopped. It mixes the recordings that ``models.training.corpus`` and ``instruments`` leave
 in the cache. So that minutes on a CPU teach it anything, the trained network has a quarter of the
 channels; its reach in time is the published one.

@@ -10,6 +10,9 @@ Over the fade, gains go from window i's to window i + 1's. All three parts are w
 network's stride of 32 frames (0.32 s), so each window halves the same frames as a pass over the whole
 signal would, and with 3.2 s on both sides every gain is that pass's gain. Before and after the
 signal lies silence.
+
+Windows are not batched: a batch would be as late as one window as long, which hears its context once. Nor
+are queries: each one's shifts are part of its convolutions, and a batch saves a processor nothing.
 """
 
 import math
@@ -28,7 +31,9 @@ from soundlasso.models.resunet import FRAME_STRIDE, HOP_LENGTH, N_FFT, SAMPLE_RA
 from soundlasso.models.resunet_folded import WindowNetwork
 from soundlasso.models.spectra import EARLY_SAMPLES, FrameWindow, SpectrumReader, SpectrumWriter, resized
 
-OFFLINE = Profile(hop_s=6.4, past_s=3.2, future_s=3.2)  # all the context that the network can use
+# Nearly all the context that the network can use: -86 dB from a pass over the whole file with weights of
+# noise, -130 dB with trained ones, where 3.2 s give -108 and -132 and cost more (benchmarks.resunet_context).
+OFFLINE = Profile(hop_s=6.4, past_s=2.56, future_s=2.56)
 LIVE = Profile(hop_s=0.64, past_s=1.28, future_s=0.32)
 FRAME_RATE = SAMPLE_RATE / HOP_LENGTH
 FADE_FRAMES = 8
