@@ -1,5 +1,6 @@
 """Batches: several processes, bad files, dead processes, being stopped, going on, and what is told of it."""
 
+import contextlib
 import csv
 import io
 import json
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -73,18 +75,14 @@ def test_a_process_that_dies_takes_one_mix_with_it_and_the_others_are_as_ever(tm
     def kill_the_first(event: Event) -> None:
         if event.event == "progress" and event.mix.endswith("0.wav") and not killed:
             killed.append(event.mix)
-            os.kill(worker_of(os.getpid()), signal.SIGKILL)
+            os.kill(worker(), signal.SIGKILL)
 
-    def worker_of(parent: int) -> int:
-        """Find the child that holds the first mix open."""
+    def worker() -> int:
+        """Find the process that holds the first mix open."""
         for folder in Path("/proc").glob("[0-9]*/fd"):
-            try:
-                links = [os.readlink(link) for link in folder.iterdir()]
-                status = (folder.parent / "stat").read_text(encoding="utf-8")
-            except OSError:
-                continue
-            if str(tmp_path / "0.wav") in links and f" {parent} " in status:
-                return int(folder.parent.name)
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                if str(tmp_path / "0.wav") in [os.readlink(link) for link in folder.iterdir()]:
+                    return int(folder.parent.name)
         raise AssertionError("no process has the mix open")
 
     outcomes = {
@@ -103,11 +101,14 @@ def test_a_process_that_dies_takes_one_mix_with_it_and_the_others_are_as_ever(tm
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-def test_ctrl_c_leaves_no_partial_file_and_the_next_run_goes_on(tmp_path: Path) -> None:
+def test_ctrl_c_leaves_no_partial_file_and_the_next_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_mix(tmp_path / "in" / "0.wav")
     for number in (1, 2):
         write_mix(tmp_path / "in" / f"{number}.wav", 1200, number)
-    command = [sys.executable, "-m", "soundlasso", "render", "in", "-q", "drums", "--jobs", "2"]
+    arguments = ["render", "in", "-q", "drums"]
+    command = [sys.executable, "-m", "soundlasso", *arguments, "--jobs", "2"]
     events = tmp_path / "events.jsonl"
     running = subprocess.Popen(
         [*command, "--events", str(events), "--summary", "summary.jsonl"],
@@ -123,11 +124,12 @@ def test_ctrl_c_leaves_no_partial_file_and_the_next_run_goes_on(tmp_path: Path) 
     assert [(Path(row["mix"]).name, row["state"]) for row in summary] == [("0.wav", "rendered")]
     for number in (1, 2):
         write_mix(tmp_path / "in" / f"{number}.wav", 0.5, number)
-    again = subprocess.run(
-        [*command, "--resume", "--json"], cwd=tmp_path, capture_output=True, timeout=TIMEOUT_S, check=True
-    )
-    assert len(again.stdout.splitlines()) == 3
+    monkeypatch.chdir(tmp_path)
+    finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "stems").iterdir()}
+    code, out, _ = run(capsys, *arguments, "--resume", "--json")
+    assert (code, len(out.splitlines())) == (0, 3)
     assert len(files(tmp_path / "stems")) == 9
+    assert all(path.stat().st_mtime_ns == when for path, when in finished.items()), "done twice"
 
 
 def progress_of(told: list[dict[str, str]]) -> set[str]:
@@ -151,19 +153,24 @@ def test_a_batch_ends_with_a_table_and_a_summary(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_mix(tmp_path / "in" / "good.wav")
+    soundfile.write(tmp_path / "in" / "hush.wav", np.zeros(RATE), RATE)
     (tmp_path / "in" / "bad.wav").write_text("no audio")
+    arguments = ["render", "in", "-q", "drums", "--no-gate", "--resume"]
     for ending in ("csv", "jsonl"):
-        code, out, _ = run(capsys, "render", "in", "-q", "drums", "--resume", "--summary", f"all.{ending}")
+        code, out, _ = run(capsys, *arguments, "--summary", f"all.{ending}")
         assert code == 1
-    assert "2 mixes: 1 skipped, 1 failed; 0.0 s of sound in" in out.replace("\n", " ")
+    assert "3 mixes: 2 skipped, 1 failed; 0.0 s of sound in" in out.replace("\n", " ")
     assert "MB each" in out.replace("\n", " ") or sys.platform == "win32"
     rows = list(csv.DictReader(io.StringIO(Path("all.csv").read_text(encoding="utf-8"))))
-    assert [row["state"] for row in rows] == ["failed", "rendered"]
+    assert [row["state"] for row in rows] == ["failed", "rendered", "rendered"]
     assert "is not audio" in rows[0]["error"]
     assert rows[1]["files"] == "stems/good - drums.wav; stems/good - rest.wav".replace("/", os.sep)
     last = [json.loads(line) for line in Path("all.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [row["state"] for row in last] == ["failed", "skipped"]
-    assert last[1]["silent"] == ["drums"] and last[1]["error"] is None
+    assert [row["state"] for row in last] == ["failed", "skipped", "skipped"]
+    for row in last[1:]:
+        is_silent = not soundfile.read(row["files"][0])[0].any()
+        assert row["silent"] == (["drums"] if is_silent else []) and row["error"] is None
+    assert last[2]["silent"] == ["drums"] and last[1]["silent"] == []
 
 
 def test_a_long_table_shows_the_failures_alone() -> None:
