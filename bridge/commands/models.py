@@ -28,7 +28,11 @@ def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON
 
 @app.command()
 def show(name: Name) -> None:
-    """Show where a model comes from, its licence, its size and its hash."""
+    """Show where a model comes from, its licence, its size and its hash.
+
+    AudioSep's networks run in torch ("eager"), or, where the extra soundlasso[onnx] is installed, faster in
+    OpenVINO ("onnx"); the variable SOUNDLASSO_RUNTIME chooses: auto, eager or onnx.
+    """
     here = catalog.installed().get(name)
     if here is not None:
         told = {"source": here.source, "licence": here.licence, "SHA-256 of the source": here.source_sha256}
