@@ -50,7 +50,7 @@ class FrameEngine:
         self._gate = PresenceGate(0, frame_rate)
         self._writer = FrameWriter(self._hann, (0, channels))
         self._asked: Asked | None = None
-        self._ready: Tensor
+        self._ready: Audio
         self.reset()
 
     @property
@@ -66,8 +66,8 @@ class FrameEngine:
         if count != self._gate.queries:
             self._gate.resize(count)
             self._writer.resize(count)
-            fresh = self._ready.new_zeros(max(0, count - len(self._ready)), *self._ready.shape[1:])
-            self._ready = torch.cat([self._ready[:count], fresh])
+            fresh = np.zeros((max(0, count - len(self._ready)), *self._ready.shape[1:]), np.float32)
+            self._ready = np.concatenate([self._ready[:count], fresh])
 
     def reset(self) -> None:
         """Be as new, but remember what was asked."""
@@ -75,7 +75,7 @@ class FrameEngine:
             part.reset()
         # Samples come out a hop at a time; up to hop - 1 of them may be asked for before.
         shape = (self._gate.queries, self._channels, self.hop_samples - 1)
-        self._ready = torch.zeros(shape, device=self._hann.window.device)
+        self._ready = np.zeros(shape, np.float32)
 
     @torch.inference_mode()
     def process(self, block: Audio) -> Audio:
@@ -85,10 +85,10 @@ class FrameEngine:
         for start in range(0, n, longest):
             spectra = self._reader.process(samples[:, start : start + longest])
             if spectra.shape[1]:
-                done.append(self._writer.process(self._separate(spectra)))
-        ready = torch.cat(done, -1) if len(done) > 1 else done[0]
-        self._ready = ready[..., n:].clone()
-        return ready[..., :n].cpu().numpy()
+                done.append(self._writer.process(self._separate(spectra)).cpu().numpy())
+        ready = np.concatenate(done, -1) if len(done) > 1 else done[0]
+        self._ready = ready[..., n:].copy()
+        return ready[..., :n]
 
     def _separate(self, spectra: Tensor) -> Tensor:
         """Shape: (C, T, bins) -> (Q, C, T, bins)."""

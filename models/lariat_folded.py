@@ -236,8 +236,13 @@ class _Recurrence:
             h = torch.lerp(value, h, keep, out=state)  # keep * h + (1 - keep) * value
         spoken = functional.silu(self._gate).mul_(self._states).view_as(x)
         x = torch.addmm(out.bias, spoken, out.weight).add_(x)
-        risen = torch.addmm(rise.bias, torch.layer_norm(x, self._width), rise.weight)
-        return torch.addmm(fall.bias, functional.gelu(risen), fall.weight).add_(x)
+        half = torch.addmm(rise.bias, torch.layer_norm(x, self._width), rise.weight)
+        return torch.addmm(fall.bias, _gelu_of_twice(half), fall.weight).add_(x)
+
+
+def _gelu_of_twice(half: Tensor) -> Tensor:
+    """Return gelu(2 half) = half (1 + erf(sqrt(2) half)); torch's own takes thrice as long on one frame."""
+    return torch.addcmul(half, half, (half * 2**0.5).erf_())
 
 
 class _Bottom:
@@ -364,7 +369,8 @@ def _fold_norm(linear: nn.Linear, norm: nn.LayerNorm) -> _Matrix:
 
 def _fold_recurrence(scan: Scan, feed: FeedForward) -> _Folds:
     gates, rise = _fold_norm(scan.gates, scan.norm), _fold_norm(feed.rise, feed.norm)
-    return _Folds(gates, _fold_linear(scan.out), rise, _fold_linear(feed.fall))
+    half = _Matrix(rise.weight / 2, rise.bias / 2)  # as `_gelu_of_twice` takes it
+    return _Folds(gates, _fold_linear(scan.out), half, _fold_linear(feed.fall))
 
 
 def _fold_conv(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> _Matrix:
