@@ -10,7 +10,7 @@ from websockets.sync.client import connect
 
 from soundlasso.bridge.commands.serve import preset_state
 from soundlasso.bridge.osc.errors import OscError
-from soundlasso.bridge.osc.presets import apply_preset, as_preset
+from soundlasso.bridge.osc.presets import MAX_OWN, apply_preset, as_preset
 from soundlasso.bridge.osc.state import Slot, State
 from soundlasso.bridge.presets.library import load_preset
 from soundlasso.bridge.presets.preset import Output, Preset, Stem, Strip
@@ -98,8 +98,18 @@ def test_presets_are_listed_loaded_and_saved_over_osc(server: Running, ear: Ear,
     assert ear.wait("/lasso/done", LOAD_LIMIT_S) == ("/lasso/preset/save", "mine")
     assert [stem.queries for stem in load_preset("mine").stems][:2] == [("drums",), ("bass guitar",)]
     assert ear.refusal("/lasso/preset/save", "mine") == "exists"
+    assert ear.refusal("/lasso/preset/save", "podcast") == "exists"
     assert ear.refusal("/lasso/preset/save", "../mine") == "bad_args"
     assert [path.name for path in own_folder.iterdir()] == ["mine.toml"]
+
+
+def test_a_client_cannot_fill_the_folder_of_presets(server: Running, ear: Ear, own_folder: Path) -> None:
+    own_folder.mkdir(exist_ok=True)
+    for number in range(MAX_OWN):
+        (own_folder / f"{number}.toml").write_text("")
+    ear.ask("/lasso/query", "drums", answer="/lasso/done")
+    assert ear.refusal("/lasso/preset/save", "one more") == "too_large"
+    assert len(list(own_folder.iterdir())) == MAX_OWN
 
 
 def test_slots_that_come_and_go_with_a_preset_are_told_to_oscquery(server: Running, ear: Ear) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from soundlasso.bridge.osc.server import Server
     from soundlasso.bridge.presets.preset import Preset, Stem
 
+MAX_OWN = 200  # presets of the user's folder, which no client shall fill
 LOWEST_GAIN_DB, HIGHEST_GAIN_DB = -60.0, 12.0
 
 
@@ -146,8 +147,10 @@ async def _save(server: "Server", call: "Call", name: str) -> None:
     from soundlasso.bridge.presets import library
 
     preset = await asyncio.to_thread(as_preset, name, server.state, server.options.model)
-    found = library.find_presets().get(name)
-    if found and found.is_own:
+    found = library.find_presets()
+    if name in found:  # one that ships would be hidden by it, in every program
         raise OscError("exists", f"a preset {name!r} is there already; choose another name")
+    if sum(preset.is_own for preset in found.values()) >= MAX_OWN:
+        raise OscError("too_large", f"you have {MAX_OWN} presets, the most that OSC may add to; delete some")
     await asyncio.to_thread(library.save_preset, preset)
     call.done(name)
