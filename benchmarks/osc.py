@@ -22,6 +22,7 @@ from soundlasso.bridge.osc.packet import Message, decode, encode
 from soundlasso.bridge.osc.table import ROWS
 
 RATE_HZ = 44100
+MIX_S = 900  # must outlast the pings sent while it renders
 COMMAND = "import typer; from soundlasso.bridge.commands.serve import serve; typer.run(serve)"
 
 
@@ -102,8 +103,8 @@ def main() -> None:
     model = parser.parse_args().model
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        noise = 0.1 * np.random.default_rng(0).standard_normal((RATE_HZ * 120, 2))
-        soundfile.write(folder / "mix.wav", noise, RATE_HZ, subtype="FLOAT")
+        noise = 0.1 * np.random.default_rng(0).standard_normal((RATE_HZ * MIX_S, 2), np.float32)
+        soundfile.write(folder / "mix.wav", noise, RATE_HZ, subtype="PCM_16")
         options = ["--port", "0", "--root", name, "--port-file", str(folder / "address"), "--model", model]
         server = subprocess.Popen([sys.executable, "-c", COMMAND, *options], stdout=subprocess.DEVNULL)
         try:
