@@ -62,8 +62,8 @@ def scenes(cache: Cache, split: str, seconds: float, seed: int) -> Iterator[tupl
         dry = np.stack(
             [soxr.resample(layer.render(length), storage.SAMPLE_RATE, SAMPLE_RATE) for layer in scene]
         )
-        gains = [[10 ** (rng.uniform(-10, 10) / 20)] for _ in scene]
-        sources = torch.from_numpy(dry[:, :samples] * np.float32(gains) / (dry.std(1, keepdims=True) + 1e-4))
+        gains = np.array([[10 ** (rng.uniform(-10, 10) / 20)] for _ in scene], np.float32)
+        sources = torch.from_numpy(dry[:, :samples] * gains / (dry.std(1, keepdims=True) + 1e-4))
         mixture = sources.sum(0)
         wanted = rng.randrange(len(scene))
         scale = LEVEL / (mixture.std() + 1e-6)

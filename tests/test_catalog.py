@@ -191,7 +191,7 @@ class Hub(BaseHTTPRequestHandler):
 
     files: ClassVar[dict[str, bytes]] = {}
     told = ""  # a hash instead of the right one
-    half_sent: Callable[[], None] | None = None  # called once, in the middle of a file
+    half_sent: ClassVar[list[Callable[[], None]]] = []  # called in the middle of a file, one for each
 
     def do_HEAD(self) -> None:
         self._answer(send=False)
@@ -216,10 +216,9 @@ class Hub(BaseHTTPRequestHandler):
         middle = len(body) // 2
         with contextlib.suppress(ConnectionError):  # a client that was stopped
             self.wfile.write(body[:middle])
-            if (half_sent := type(self).half_sent) is not None:
-                type(self).half_sent = None
-                self.wfile.flush()
-                half_sent()
+            self.wfile.flush()
+            if self.half_sent:
+                self.half_sent.pop()()
             self.wfile.write(body[middle:])
 
     def log_message(self, format: str, *args: object) -> None:
@@ -271,7 +270,7 @@ def test_ctrl_c_leaves_nothing_and_the_next_try_succeeds(
     hub: str, checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serve_audiosep(monkeypatch, checkpoint)
-    monkeypatch.setattr(Hub, "half_sent", lambda: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(Hub, "half_sent", [lambda: os.kill(os.getpid(), signal.SIGINT)])
     with pytest.raises(KeyboardInterrupt):
         catalog.get("audiosep", hub)
     assert catalog.installed() == {} and not (cache / "models" / "audiosep").exists()
@@ -294,7 +293,7 @@ def test_two_gets_at_once_do_not_meet(hub: str, checkpoint: Path, monkeypatch: p
             catalog.get("audiosep", hub)
         refused.append(str(told.value))
 
-    monkeypatch.setattr(Hub, "half_sent", another)
+    monkeypatch.setattr(Hub, "half_sent", [another])
     catalog.get("audiosep", hub)
     assert refused and catalog.verify("audiosep").name == "audiosep"
 
