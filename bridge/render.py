@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from soundlasso.bridge.audiofile import AudioReader
 from soundlasso.bridge.audiofile_write import AudioWriter, check_space, publish
 from soundlasso.bridge.events import Cancel, Event, OnEvent, Pace, Stage
-from soundlasso.bridge.export.beside import PresenceCurves, make_broadcast, make_session, write_report
+from soundlasso.bridge.export.beside import (
+    PresenceCurves,
+    make_broadcast,
+    make_session,
+    session_notes,
+    write_report,
+)
 from soundlasso.bridge.export.session import SessionKind, removal, write_session
 from soundlasso.bridge.export.source_notes import SourceNotes, read_source_notes
 from soundlasso.bridge.manifest import describe_request, find_trusted, hash_file, write_manifest
@@ -179,6 +185,7 @@ class _Run:
         self._timings: dict[str, float] = {}
         self._notes = SourceNotes()
         self._presence = PresenceCurves()
+        self._curves: tuple[tuple[float, ...], ...] = ()
 
     def run(self) -> RenderResult:
         """Render, unless the same was rendered before."""
@@ -225,11 +232,12 @@ class _Run:
             for mix, stems in aligned(stream, reader.blocks(_BLOCK_SAMPLES)):
                 self._check_cancelled()
                 tracks.take(mix, stems, stream.presence)
-                self._presence.take(stream.presence, mix.shape[1])
+                self._presence.take(stream.take_presence())
                 done += mix.shape[1]
                 if done:
                     self._progress(pace.event(self._mix, done / plan.frames))
             tracks.finish()
+        self._curves = self._presence.result(plan.frames / plan.mix.sample_rate, stream.frame_rate)
         return tracks, stream.latency_samples
 
     def _open_mix(self) -> AudioReader:
@@ -318,8 +326,8 @@ class _Run:
             null_db=tracks.null_db,
             manifest=self._plan.manifest,
             mixdown=tracks.mixdown,
-            notes=tracks.notes,
-            presence_curves=self._presence.result(),
+            notes=(*tracks.notes, *session_notes(self._plan)),
+            presence_curves=self._curves,
         )
 
     def _draw(self, unfinished: contextlib.ExitStack) -> None:

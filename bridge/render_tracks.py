@@ -42,6 +42,7 @@ class Track:
         self.is_exact = output.is_exact
         self._meter = LoudnessMeter(output.sample_rate, output.channels)
         self._peak = 0.0
+        self.true_peak_dbtp: float | None = None  # known only where a ceiling is asked for
 
     def take(self, block: Audio) -> Audio:
         """Write and measure a block; return it as the file holds it.
@@ -65,6 +66,7 @@ class Track:
         loudness = Loudness(
             meter.integrated_lufs,
             meter.range_lu,
+            self.true_peak_dbtp,
             momentary_lufs=meter.momentary_lufs,
             short_term_lufs=meter.short_term_lufs,
         )
@@ -92,6 +94,15 @@ class StemStream(Protocol):
     @property
     def presence(self) -> npt.NDArray[np.float64]:
         """How surely each stem is there now.  Shape: ``(stems,)``."""
+        ...
+
+    @property
+    def frame_rate(self) -> float:
+        """How often presence is found, in Hz."""
+        ...
+
+    def take_presence(self) -> npt.NDArray[np.float64]:
+        """Return the presence at each frame since this was last called.  Shape: ``(stems, frames)``."""
         ...
 
     def process(self, block: Audio) -> Audio:

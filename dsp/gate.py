@@ -4,6 +4,7 @@ Three steps for every frame: smooth the evidence to a *presence* from 0 to 1, de
 and a hold whether the gate is open, and move its gain there in a few frames, so that nothing clicks.
 """
 
+import collections
 import dataclasses
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+_MOST_HISTORY = 4096  # frames; enough for any block, and little memory where nobody asks
 _NOTHING = 1e-30  # keeps 0 / 0 out of the presence
 
 
@@ -58,10 +60,11 @@ class PresenceGate:
         self._fall = 1 / max(1.0, self.settings.release_s * frame_rate)
         self._memory = float(np.exp(-1 / max(1e-9, self.settings.smooth_s * frame_rate)))
         self.queries = queries
+        self._history: collections.deque[Floats] = collections.deque(maxlen=_MOST_HISTORY)
         self.reset()
 
     def reset(self) -> None:
-        """Close all gates and forget all evidence."""
+        """Close all gates and forget all evidence, but not what was found."""
         self._sums = np.zeros((2, self.queries))
         self._held = np.zeros(self.queries, int)
         self._gain = np.zeros(self.queries)
@@ -72,6 +75,7 @@ class PresenceGate:
         old, kept = self, min(queries, self.queries)
         sums, held, gain, presence = old._sums, old._held, old._gain, old.presence
         self.queries = queries
+        self._history.clear()
         self.reset()
         self._sums[:, :kept], self._held[:kept] = sums[:, :kept], held[:kept]
         self._gain[:kept], self.presence[:kept] = gain[:kept], presence[:kept]
@@ -83,7 +87,17 @@ class PresenceGate:
             self._smooth(speaking_for[:, t], heard[:, t])
             self._move()
             gains[:, t] = self._gain
+            self._history.append(self.presence)
         return gains
+
+    def take_history(self) -> Floats:
+        """Return the presence at each frame since this was last called, 4096 at most.
+
+        Shape: (queries, frames).
+        """
+        history = np.array(self._history).reshape(-1, self.queries).T
+        self._history.clear()
+        return history
 
     def _smooth(self, speaking_for: Floats, heard: Floats) -> None:
         """Average both sums over the last `smooth_s` seconds; their ratio is the presence."""

@@ -54,6 +54,18 @@ class Engine(Protocol):
         """How surely each sound is there now.  Shape: (queries,), 0 to 1."""
         ...
 
+    @property
+    def frame_rate(self) -> float:
+        """How often presence is found, in Hz."""
+        ...
+
+    def take_presence(self) -> npt.NDArray[np.float64]:
+        """Return the presence at each frame since this was last called, one frame a period of the output.
+
+        Kept over a reset, so that what a flush found can be asked for.  Shape: (queries, frames).
+        """
+        ...
+
     def ask(self, asked: Asked) -> None:
         """Give other stems from the next frame or window on, cross-faded."""
         ...

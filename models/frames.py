@@ -58,6 +58,15 @@ class FrameEngine:
         """How surely each sound is there now.  Shape: (queries,), 0 to 1."""
         return self._gate.presence.copy()
 
+    @property
+    def frame_rate(self) -> float:
+        """How often presence is found, in Hz."""
+        return self._gate.frame_rate
+
+    def take_presence(self) -> npt.NDArray[np.float64]:
+        """Return the presence at each frame since this was last called.  Shape: (queries, frames)."""
+        return self._gate.take_history()
+
     def ask(self, asked: Asked) -> None:
         """Give other stems from the next frame on; overlapping frames cross-fade."""
         self._query: Query = self._network.ask(torch.cat([asked.queries, asked.avoid]))

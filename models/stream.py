@@ -138,6 +138,18 @@ class SeparationStream:
         return self._engine.presence
 
     @property
+    def frame_rate(self) -> float:
+        """How often presence is found, in Hz."""
+        return self._engine.frame_rate
+
+    def take_presence(self) -> npt.NDArray[np.float64]:
+        """Return the presence at each frame of the output since this was last called, some 4000 at most.
+
+        Those of a flush, too.  Shape: (queries, frames).
+        """
+        return self._engine.take_presence()
+
+    @property
     def queries(self) -> tuple[str, ...]:
         """The texts, in the order of the stems; their number may change too."""
         return self._wish.queries

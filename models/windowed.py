@@ -80,6 +80,15 @@ class WindowEngine:
         """How surely each sound is there now.  Shape: (queries,), 0 to 1."""
         return self._gate.presence.copy()
 
+    @property
+    def frame_rate(self) -> float:
+        """How often presence is found, in Hz."""
+        return self._gate.frame_rate
+
+    def take_presence(self) -> npt.NDArray[np.float64]:
+        """Return the presence at each frame since this was last called.  Shape: (queries, frames)."""
+        return self._gate.take_history()
+
     @torch.inference_mode()
     def ask(self, asked: Asked) -> None:
         """Give other stems from the next window on, cross-faded; a query's shifts are computed once, here."""

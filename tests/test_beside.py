@@ -26,6 +26,8 @@ from soundlasso.bridge.presets.rendering import render_preset
 from soundlasso.bridge.render import render
 from soundlasso.bridge.render_inputs import find_inputs
 from soundlasso.dsp.errors import AudioFileError, SoundlassoError
+from soundlasso.models.separator import Separator
+from soundlasso.models.stream import SeparationStream
 from tests.signals import noise, sine
 from tests.test_source_notes import acid_chunk, chunk, cue_chunks
 
@@ -183,16 +185,51 @@ def test_a_result_shows_itself_in_a_notebook(tmp_path: Path, mix: Path) -> None:
     assert shown.startswith("<iframe") and "&lt;audio" in shown and "<script" not in shown
 
 
-def test_presence_keeps_its_time_and_forgets_the_flush() -> None:
+def test_presence_keeps_its_time_and_ends_with_the_mix() -> None:
     curves = PresenceCurves()
-    for value in (0.0, 0.5, 1.0, 0.0):
-        curves.take(np.array([value, 1 - value]), 100)
-    assert curves.result() == ((0.0, 0.5, 1.0, 1.0), (1.0, 0.5, 0.0, 0.0))
-    assert PresenceCurves().result() == ()
+    for values in ((0.0, 0.5), (), (1.0, 0.25, 0.75)):
+        curves.take(np.array([values, [1 - value for value in values]]))
+    assert curves.result(0.4, 10.0) == ((0.0, 0.5, 1.0, 0.25), (1.0, 0.5, 0.0, 0.75))
+    assert PresenceCurves().result(1.0, 10.0) == ()
+
+
+def test_presence_is_fine_and_its_size_bounded(tmp_path: Path, mix: Path) -> None:
+    result = render(mix, ["drums", "a voice"], tmp_path / "out")
+    assert all(len(curve) >= result.seconds / 0.1 for curve in result.presence_curves)
+    curves = PresenceCurves()
+    curves.take(np.linspace(0, 1, 100_000)[None])
+    (curve,) = curves.result(10_000, 10.0)
+    assert len(curve) == 3600 and curve == tuple(sorted(curve))
+
+
+@pytest.mark.parametrize("size", [509, 30_000])
+def test_presence_is_the_same_for_any_blocks(size: int, lariat: Separator) -> None:
+    audio, heard = noise(1, LENGTH, level=0.1), []
+    stream = SeparationStream(lariat, ["drums", "wind"], RATE, 1)
+    for start in range(0, LENGTH, size):
+        stream.process(audio[:, start : start + size])
+        heard.append(stream.take_presence())
+    stream.flush()
+    heard.append(stream.take_presence())
+    whole = SeparationStream(lariat, ["drums", "wind"], RATE, 1)
+    whole.process(audio)
+    whole.flush()
+    found = np.concatenate(heard, axis=1)
+    np.testing.assert_allclose(found, whole.take_presence(), atol=1e-6)
+    assert found.shape[1] >= LENGTH / RATE * stream.frame_rate
+    assert whole.take_presence().shape == (2, 0)
+
+
+@pytest.mark.parametrize(("sessions", "count"), [(["ardour", "rpp"], 1), (["rpp"], 0)])
+def test_a_rate_that_ardour_does_not_play_is_told(
+    tmp_path: Path, mix: Path, sessions: Any, count: int
+) -> None:
+    result = render(mix, "drums", tmp_path / "out", length_s=0.3, sessions=sessions)
+    assert len(result.warnings) == count
+    assert all("Ardour plays nothing of a session at 22050 Hz" in told for told in result.warnings)
 
 
 def test_a_preset_of_another_rate_stamps_at_that_rate(tmp_path: Path, noted: Path) -> None:
-
     preset = load_preset("call-centre")
     output = dataclasses.replace(preset.output, sessions=("rpp",), format="wav", report=True)
     result = render_preset(

@@ -8,6 +8,7 @@ polyphase filters for the true peak, pyloudnorm for the loudness, soxr in one go
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pedalboard
@@ -15,6 +16,7 @@ import pyloudnorm
 import pytest
 import soundfile
 import soxr
+import wavinfo
 from scipy import signal
 
 import soundlasso
@@ -224,6 +226,9 @@ def test_the_mix_meets_its_loudness_below_the_ceiling(
     oversampled = signal.resample_poly(mastered.astype(np.float64), 16, 1, axis=1)
     assert 20 * np.log10(np.abs(oversampled).max()) <= ceiling_db + 0.02  # another filter, more points
     assert true_peak(mastered, RATE) <= ceiling_db
+    bext: Any = wavinfo.WavInfoReader(str(tmp_path / "out" / "talk - mix.wav")).bext
+    assert bext.max_true_peak == pytest.approx(true_peak(mastered, RATE), abs=0.0051)
+    assert bext.loudness_value == pytest.approx(target_lufs, abs=LOUDNESS_LU)
     assert [path.suffix for path in (tmp_path / "out").iterdir()].count(".part") == 0
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from soundlasso.bridge.audiofile import AudioReader
 from soundlasso.bridge.audiofile_format import OutputFormat
 from soundlasso.bridge.audiofile_write import write_whole
+from soundlasso.bridge.export.ardour import LEAST_RATE_HZ
 from soundlasso.bridge.export.bext import Broadcast
 from soundlasso.bridge.export.page import Sound, clock, make_page
 from soundlasso.bridge.export.session import (
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from soundlasso.bridge.render_plan import RenderPlan
     from soundlasso.bridge.render_result import RenderResult, StemResult
 
-_MOST_POINTS = 900  # of a presence curve, as many as a page shows
+_MOST_POINTS = 3600  # of a presence curve: one each 0.1 s of six minutes
 _DEFAULTS_NOT_SHOWN = ("existing", "device", "plot", "report", "sessions", "preset", "model", "name")
 
 
@@ -105,25 +106,38 @@ class PresenceCurves:
     """How surely each stem is there, over time, while it is separated."""
 
     def __init__(self) -> None:
-        self._values: list[npt.NDArray[np.float64]] = []
-        self._samples: list[int] = []
+        self._frames: list[npt.NDArray[np.float32]] = []
 
-    def take(self, presence: npt.NDArray[np.floating], samples: int) -> None:
-        """Note the presence at the end of a block.  Shape: ``(stems,)``."""
-        if samples:
-            self._values.append(np.array(presence, np.float64))
-            self._samples.append(samples)
+    def take(self, presence: npt.NDArray[np.floating]) -> None:
+        """Note the presence of further frames.  Shape: ``(stems, frames)``."""
+        self._frames.append(presence.astype(np.float32))
 
-    def result(self) -> tuple[tuple[float, ...], ...]:
-        """Return each stem's values at even steps of time, 900 at most."""
-        if not self._values:
-            return ()
-        values, ends = np.array(self._values).T, np.cumsum(self._samples)
-        if len(ends) > 1:  # the last block came from the flush, after which the stream is as new
-            values[:, -1] = values[:, -2]
-        points = min(_MOST_POINTS, len(ends))
-        at = np.linspace(ends[0], ends[-1], points)
-        return tuple(tuple(round(float(y), 4) for y in np.interp(at, ends, curve)) for curve in values)
+    def result(self, seconds: float, frame_rate: float) -> tuple[tuple[float, ...], ...]:
+        """Return each stem's values at even steps from start to end of the mix, 3600 at most.
+
+        Parameters
+        ----------
+        seconds
+            How long the mix is; frames beyond belong to the silence after it.
+        frame_rate
+            How often there is a frame, in Hz.
+        """
+        values = np.concatenate([*self._frames], axis=1) if self._frames else np.zeros((0, 0))
+        times_s = np.arange(values.shape[1]) / frame_rate
+        within = min(len(times_s), max(1, math.ceil(seconds * frame_rate)))
+        at = np.linspace(0, times_s[within - 1] if within else 0.0, min(_MOST_POINTS, within))
+        return tuple(tuple(round(float(y), 4) for y in np.interp(at, times_s, curve)) for curve in values)
+
+
+def session_notes(plan: "RenderPlan") -> tuple[str, ...]:
+    """Return what the user should know of the sessions of a plan."""
+    rate = plan.output.sample_rate
+    if "ardour" not in plan.sessions or rate >= LEAST_RATE_HZ:
+        return ()
+    return (
+        f"Ardour plays nothing of a session at {rate} Hz while its playback buffer is 5 s, as it comes; "
+        f"set it to 20 s in Ardour, or render at {LEAST_RATE_HZ} Hz or more",
+    )
 
 
 def write_report(plan: "RenderPlan", result: "RenderResult", path: Path) -> None:

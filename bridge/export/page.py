@@ -201,7 +201,7 @@ def _presence(sound: Sound) -> str:
         return ""
     points = sound.presence
     last = max(len(points) - 1, 1)
-    line = " ".join(f"{1000 * x / last:.0f},{30 - 28 * y:.1f}" for x, y in enumerate(points))
+    line = " ".join(f"{1000 * x / last:.1f},{30 - 28 * y:.1f}" for x, y in enumerate(points))
     label = html.escape(f"presence of {sound.name} over time, from 0 to 1")
     return (
         f'<svg class="presence" viewBox="0 0 1000 30" preserveAspectRatio="none" role="img" '

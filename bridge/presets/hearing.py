@@ -88,11 +88,22 @@ class PresetStream:
     @property
     def presence(self) -> npt.NDArray[np.float64]:
         """How surely each stem, by the surest of its queries, is there now.  Shape: (stems,), 0 to 1."""
-        found = np.zeros(self._stems)
-        for hearing, stream in zip(self._hearings, self._streams, strict=True):
-            presence = stream.presence
+        return self._surest([stream.presence for stream in self._streams])
+
+    @property
+    def frame_rate(self) -> float:
+        """How often presence is found, in Hz."""
+        return self._streams[0].frame_rate
+
+    def take_presence(self) -> npt.NDArray[np.float64]:
+        """Return the presence at each frame since this was last called.  Shape: (stems, frames)."""
+        return self._surest([stream.take_presence() for stream in self._streams])
+
+    def _surest(self, presences: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+        found = np.zeros((self._stems, *presences[0].shape[1:]))
+        for hearing, presence in zip(self._hearings, presences, strict=True):
             for row, number in hearing.rows:
-                found[number] = max(found[number], presence[row])
+                found[number] = np.maximum(found[number], presence[row])
         return found
 
     def _sum(self, heard: Sequence[Audio]) -> Audio:

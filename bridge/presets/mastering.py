@@ -78,8 +78,10 @@ class Master:
         """Find the gain, and write the mix."""
         publish([self._aside])
         gain_db, trim_db = self._settle()
+        peak = TruePeakMeter(self._output.sample_rate, self._output.channels)
         for block in self._play(gain_db, trim_db):
-            self.track.take(block)
+            peak.process(self.track.take(block))
+        self.track.true_peak_dbtp = peak.finish()
         self._aside.withdraw()
 
     def result(self, presence: float | None) -> StemResult:
