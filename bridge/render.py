@@ -185,7 +185,6 @@ class _Run:
         self._timings: dict[str, float] = {}
         self._notes = SourceNotes()
         self._presence = PresenceCurves()
-        self._curves: tuple[tuple[float, ...], ...] = ()
 
     def run(self) -> RenderResult:
         """Render, unless the same was rendered before."""
@@ -231,13 +230,13 @@ class _Run:
             tracks = self._open_tracks(unfinished)
             for mix, stems in aligned(stream, reader.blocks(_BLOCK_SAMPLES)):
                 self._check_cancelled()
-                tracks.take(mix, stems, stream.presence)
+                tracks.take(mix, stems)
                 self._presence.take(stream.take_presence())
                 done += mix.shape[1]
                 if done:
                     self._progress(pace.event(self._mix, done / plan.frames))
             tracks.finish()
-        self._curves = self._presence.result(plan.frames / plan.mix.sample_rate, stream.frame_rate)
+        self._presence.end(plan.frames / plan.mix.sample_rate, stream.frame_rate)
         return tracks, stream.latency_samples
 
     def _open_mix(self) -> AudioReader:
@@ -312,7 +311,7 @@ class _Run:
         latency_samples: int,
         realtime_factor: float,
     ) -> RenderResult:
-        stems, rest = tracks.results()
+        stems, rest = tracks.results(self._presence.means())
         return RenderResult(
             mix=self._plan.mix.path,
             model=model.name,
@@ -327,7 +326,7 @@ class _Run:
             manifest=self._plan.manifest,
             mixdown=tracks.mixdown,
             notes=(*tracks.notes, *session_notes(self._plan)),
-            presence_curves=self._curves,
+            presence_curves=self._presence.curves(),
         )
 
     def _draw(self, unfinished: contextlib.ExitStack) -> None:

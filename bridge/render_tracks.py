@@ -1,7 +1,7 @@
 """The output files of a render while it runs: written, metered and kept in line with the mix."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -140,13 +140,11 @@ class Tracks:
         self.stems = stems
         self.rest = rest
         self._worst = 0.0
-        self._presence = np.zeros(len(stems))
-        self._samples = 0
 
-    def take(self, mix: Audio, stems: Audio, presence: npt.NDArray[np.floating]) -> None:
+    def take(self, mix: Audio, stems: Audio) -> None:
         """Take the next samples of the mix, and of the stems in them.
 
-        Shape: mix ``(channels, samples)``, stems ``(queries, channels, samples)``, presence ``(queries,)``.
+        Shape: mix ``(channels, samples)``, stems ``(queries, channels, samples)``.
         """
         total = np.zeros(mix.shape)
         for track, stem in zip(self.stems, stems, strict=True):
@@ -154,8 +152,6 @@ class Tracks:
         if self.rest is not None:
             total += self.rest.take((mix - total).astype(np.float32))
             self._worst = max(self._worst, float(np.abs(mix - total).max(initial=0.0)))
-        self._presence += presence * mix.shape[1]
-        self._samples += mix.shape[1]
 
     mixdown = None  # no sum is written: it would be the mix
     notes: tuple[str, ...] = ()
@@ -178,10 +174,9 @@ class Tracks:
         """The largest error of the sum so far, in dBFS; None without a rest, and where files are lossy."""
         return level_db(self._worst) if self.rest is not None and self.rest.is_exact else None
 
-    def results(self) -> tuple[tuple[StemResult, ...], StemResult | None]:
-        """Describe the stems and the rest."""
-        presence = self._presence / max(self._samples, 1)
-        stems = tuple(track.result(float(mean)) for track, mean in zip(self.stems, presence, strict=True))
+    def results(self, presence: Sequence[float]) -> tuple[tuple[StemResult, ...], StemResult | None]:
+        """Describe the stems, each with how surely it was there on the whole, and the rest."""
+        stems = tuple(track.result(mean) for track, mean in zip(self.stems, presence, strict=True))
         return stems, None if self.rest is None else self.rest.result(None)
 
 

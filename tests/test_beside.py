@@ -189,16 +189,20 @@ def test_presence_keeps_its_time_and_ends_with_the_mix() -> None:
     curves = PresenceCurves()
     for values in ((0.0, 0.5), (), (1.0, 0.25, 0.75)):
         curves.take(np.array([values, [1 - value for value in values]]))
-    assert curves.result(0.4, 10.0) == ((0.0, 0.5, 1.0, 0.25), (1.0, 0.5, 0.0, 0.75))
-    assert PresenceCurves().result(1.0, 10.0) == ()
+    curves.end(0.4, 10.0)
+    assert curves.curves() == ((0.0, 0.5, 1.0, 0.25), (1.0, 0.5, 0.0, 0.75))
+    assert curves.means() == (0.4375, 0.5625)
 
 
 def test_presence_is_fine_and_its_size_bounded(tmp_path: Path, mix: Path) -> None:
     result = render(mix, ["drums", "a voice"], tmp_path / "out")
     assert all(len(curve) >= result.seconds / 0.1 for curve in result.presence_curves)
+    means = [np.mean(curve) for curve in result.presence_curves]
+    assert [stem.presence for stem in result.stems] == pytest.approx(means, abs=1e-4)
     curves = PresenceCurves()
     curves.take(np.linspace(0, 1, 100_000)[None])
-    (curve,) = curves.result(10_000, 10.0)
+    curves.end(10_000, 10.0)
+    (curve,) = curves.curves()
     assert len(curve) == 3600 and curve == tuple(sorted(curve))
 
 

@@ -106,27 +106,38 @@ class PresenceCurves:
     """How surely each stem is there, over time, while it is separated."""
 
     def __init__(self) -> None:
-        self._frames: list[npt.NDArray[np.float32]] = []
+        self._parts: list[npt.NDArray[np.float32]] = []
 
     def take(self, presence: npt.NDArray[np.floating]) -> None:
         """Note the presence of further frames.  Shape: ``(stems, frames)``."""
-        self._frames.append(presence.astype(np.float32))
+        self._parts.append(presence.astype(np.float32))
 
-    def result(self, seconds: float, frame_rate: float) -> tuple[tuple[float, ...], ...]:
-        """Return each stem's values at even steps from start to end of the mix, 3600 at most.
+    def end(self, seconds: float, frame_rate: float) -> None:
+        """Leave out the frames of the silence after the mix.
 
         Parameters
         ----------
         seconds
-            How long the mix is; frames beyond belong to the silence after it.
+            How long the mix is.
         frame_rate
             How often there is a frame, in Hz.
         """
-        values = np.concatenate([*self._frames], axis=1) if self._frames else np.zeros((0, 0))
-        times_s = np.arange(values.shape[1]) / frame_rate
-        within = min(len(times_s), max(1, math.ceil(seconds * frame_rate)))
-        at = np.linspace(0, times_s[within - 1] if within else 0.0, min(_MOST_POINTS, within))
-        return tuple(tuple(round(float(y), 4) for y in np.interp(at, times_s, curve)) for curve in values)
+        frames = np.concatenate(self._parts, axis=1)
+        self._parts = [frames[:, : max(1, math.ceil(seconds * frame_rate))]]
+
+    def means(self) -> tuple[float, ...]:
+        """Return how surely each stem was there on the whole, 0 to 1."""
+        (frames,) = self._parts
+        return tuple(float(row.mean()) if len(row) else 0.0 for row in frames)
+
+    def curves(self) -> tuple[tuple[float, ...], ...]:
+        """Return each stem's values at even steps from start to end of the mix, 3600 at most."""
+        (frames,) = self._parts
+        n_frames = frames.shape[1]
+        at = np.linspace(0, max(n_frames - 1, 0), min(_MOST_POINTS, n_frames))
+        return tuple(
+            tuple(round(float(y), 4) for y in np.interp(at, np.arange(n_frames), row)) for row in frames
+        )
 
 
 def session_notes(plan: "RenderPlan") -> tuple[str, ...]:

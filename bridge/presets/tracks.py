@@ -1,6 +1,6 @@
 """The files of a preset while it is rendered: strips, their sum, other rates, and a rest that adds up."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -114,17 +114,15 @@ class PresetTracks:
         self._board = Board(make_items(preset.mix.chain) if self._ending else [])
         self._board.start(spec)
         self._sum = AlignedSum(spec, [lane.board for lane in self._lanes.values()])
-        self._presence = np.zeros(len(preset.stems))
-        self._samples = 0
         self._worst = 0.0
         self._adds_up = output.is_exact and all(
             lane.is_held and tracks[name].writer is not None for name, lane in self._lanes.items()
         )
 
-    def take(self, mix: Audio, stems: Audio, presence: npt.NDArray[np.floating]) -> None:
+    def take(self, mix: Audio, stems: Audio) -> None:
         """Take the next samples of the mix, and of the stems in them.
 
-        Shape: mix ``(channels, samples)``, stems ``(stems, channels, samples)``, presence ``(stems,)``.
+        Shape: mix ``(channels, samples)``, stems ``(stems, channels, samples)``.
         """
         total = np.zeros(mix.shape)
         for stem, samples in zip(self._preset.stems, stems, strict=True):
@@ -135,8 +133,6 @@ class PresetTracks:
         done = self._add(rest, rest.push((mix - total).astype(np.float32)))
         if self._adds_up:
             self._worst = max(self._worst, float(np.abs(mix - total - done).max(initial=0.0)))
-        self._presence += presence * mix.shape[1]
-        self._samples += mix.shape[1]
         self._write_mix(self._board.push(self._sum.take()))
 
     def _add(self, lane: Lane, done: Audio) -> Audio:
@@ -182,11 +178,10 @@ class PresetTracks:
         track = self._tracks.get(MIX)
         return track.notes if isinstance(track, Master) else ()
 
-    def results(self) -> tuple[tuple[StemResult, ...], StemResult | None]:
-        """Describe the stems and the rest."""
-        presence = self._presence / max(self._samples, 1)
+    def results(self, presence: Sequence[float]) -> tuple[tuple[StemResult, ...], StemResult | None]:
+        """Describe the stems, each with how surely it was there on the whole, and the rest."""
         stems = tuple(
-            self._tracks[stem.name].result(float(mean))
+            self._tracks[stem.name].result(mean)
             for stem, mean in zip(self._preset.stems, presence, strict=True)
         )
         rest = self._tracks[REST]
