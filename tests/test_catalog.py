@@ -270,9 +270,14 @@ def test_ctrl_c_leaves_nothing_and_the_next_try_succeeds(
     hub: str, checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serve_audiosep(monkeypatch, checkpoint)
-    monkeypatch.setattr(Hub, "half_sent", [lambda: os.kill(os.getpid(), signal.SIGINT)])
-    with pytest.raises(KeyboardInterrupt):
-        catalog.get("audiosep", hub)
+    command = "from soundlasso.bridge.cli import main; main(['models', 'get', 'audiosep'])"
+    environment = {**os.environ, "HF_ENDPOINT": hub, catalog.CACHE_VARIABLE: str(cache)}
+    with subprocess.Popen(
+        [sys.executable, "-c", command], env=environment, stderr=subprocess.PIPE
+    ) as getting:
+        monkeypatch.setattr(Hub, "half_sent", [lambda: getting.send_signal(signal.SIGINT)])
+        getting.communicate(timeout=120)
+    assert getting.returncode == 130
     assert catalog.installed() == {} and not (cache / "models" / "audiosep").exists()
     left = [path for path in (cache / "downloads").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in left) < 1000  # empty locks
