@@ -92,5 +92,5 @@ def test_what_cannot_be_chosen_says_what_can(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ModelError, match="'lariat' has no runtime but 'eager'"):
         load_model("lariat", runtime="onnx")
     monkeypatch.setenv(RUNTIME_VARIABLE, "fast")
-    with pytest.raises(ModelError, match="the variable SOUNDLASSO_RUNTIME must be one of .* not 'fast'"):
+    with pytest.raises(ModelError, match=r"the variable SOUNDLASSO_RUNTIME must be one of .* not 'fast'"):
         asked_runtime()
