@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from soundlasso.bridge.container import Item
     from soundlasso.bridge.hosted import HostedPlugin
 
-Value = float | bool | str
+Value = int | float | bool | str
 EFFECT, PLUGIN = "effect", "plugin"
 
 _LEFT_OUT = {
