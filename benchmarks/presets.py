@@ -1,4 +1,4 @@
-"""What each shipped preset achieves on mixtures of recordings that lariat never trained on: the README's table.
+"""What each shipped preset achieves on mixtures of recordings that lariat never heard: the README's table.
 
     python benchmarks/presets.py [--cache FOLDER] [--mixtures 8]    # all, as Markdown
     python benchmarks/presets.py podcast --demo                     # on examples/demo.flac instead
@@ -12,7 +12,8 @@ Without them the demo is measured, with those of its sounds that a preset asks f
 
 For each stem: how much nearer it is to the true one than the whole mix was (SI-SDR improvement, before
 chains; the median of the mixtures, and the worst).  Of the files: how deep stems and rest null, or loudness
-and true peak of the mix.  A mixture is ten seconds; what sounds in it is drawn by its number, and always the same.
+and true peak of the mix.  A stem that the gate silenced is counted, not measured.  A mixture is ten seconds;
+what sounds in it is drawn by its number, and always the same.
 """
 
 import argparse
@@ -43,6 +44,7 @@ from soundlasso.models.training.storage import SAMPLE_RATE, Cache, shelves
 DEMO = Path(__file__).parent.parent / "examples" / "demo.flac"
 SECONDS = 10
 LEVEL_DB = -26.0  # RMS of a part at 0 dB
+SILENT_DB = -70.0
 ROOM = "room noise"  # pink, made here: what a fan or an air conditioner leaves of silence
 
 MAN, WOMAN, ANYONE = ("speech_male",), ("speech_female",), ("speech_male", "speech_female")
@@ -79,7 +81,7 @@ STREET = {"talk": Part(ANYONE), "wind": Part(("wind",), -5.0), "traffic": Part(T
 SCENES = {
     "band": Scene(
         SONG,
-        {"drums": ("drums",), "bass": ("bass",), "guitar": ("guitar",), "keys": ("keys",), "voice": ("singer",)},
+        {"voice": ("singer",), **{name: (name,) for name in ("drums", "bass", "guitar", "keys")}},
     ),
     "vocal-down": Scene(SONG, {"voice": ("singer",)}),
     "drums-out": Scene(SONG, {"drums": ("drums",)}),
@@ -212,7 +214,7 @@ def demo(scene: Scene) -> Mixture:
 
 
 def improvements(preset: Preset, scene: Scene, mixture: Mixture) -> dict[str, float]:
-    """Return what each stem gained, in dB; stems whose sounds are not all there are left out."""
+    """Return what each stem gained, in dB, NaN if it is silent; those not all in the mixture are left out."""
     stream = PresetStream(preset, load_model(preset.model), mixture.rate, len(mixture.mix))
     late = np.concatenate([stream.process(mixture.mix), stream.flush()], axis=2)
     found = dict(zip([s.name for s in preset.stems], late[..., stream.latency_samples :], strict=True))
@@ -220,7 +222,8 @@ def improvements(preset: Preset, scene: Scene, mixture: Mixture) -> dict[str, fl
     for stem, names in scene.stems.items():
         true = [mixture.parts[name] for name in names if name in mixture.parts]
         if len(true) == len(names):
-            gained[stem] = si_sdr_improvement(np.sum(true, axis=0), found[stem], mixture.mix)
+            gain_db = si_sdr_improvement(np.sum(true, axis=0), found[stem], mixture.mix)
+            gained[stem] = gain_db if rms_db(found[stem]) > SILENT_DB else np.nan
     return gained
 
 
@@ -242,8 +245,12 @@ def render(preset: Preset, mixture: Mixture) -> tuple[str, float]:
 def tell(gained: dict[str, list[float]]) -> str:
     told = []
     for stem, values in gained.items():
-        worst = f" ({min(values):+.1f})" if len(values) > 1 else ""
-        told.append(f"{stem} {np.median(values):+.1f} dB{worst}")
+        heard = [value for value in values if np.isfinite(value)]
+        silent = (
+            f", silent in {len(values) - len(heard)} of {len(values)}" if len(heard) < len(values) else ""
+        )
+        worst = f" ({min(heard):+.1f})" if len(heard) > 1 else ""
+        told.append(f"{stem} {np.median(heard):+.1f} dB{worst}{silent}" if heard else f"{stem}{silent}")
     return ", ".join(told) or "not in the demo"
 
 
