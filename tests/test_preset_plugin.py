@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from pedalboard import load_plugin  # pyright: ignore[reportPrivateImportUsage]  # in its __all__
+from pedalboard._pedalboard import load_plugin
 
 from soundlasso.bridge.audiofile import read_audio
 from soundlasso.bridge.hosted_scan import PluginError, installed_plugins, plugin_name
