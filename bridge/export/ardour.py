@@ -24,7 +24,7 @@ _VERSION = "7002"
 _CLOCK_HZ = 282_240_000  # Ardour's time: a whole number of ticks in a sample at every usual rate
 _DEFAULT_TEMPO = 120.0
 LEAST_RATE_HZ = 32_000
-"""Ardour's disk buffer, 5 s as it comes, must hold a read of 131 072 samples, or it plays silence."""
+"""Below it Ardour 7 may play silence, with the disk buffer it comes with: so at 22 and 24 kHz, not at 27."""
 _GROUPED_BY = "gain mute solo recenable select route-active color monitoring".split()
 
 

@@ -146,7 +146,7 @@ def session_notes(plan: "RenderPlan") -> tuple[str, ...]:
     if "ardour" not in plan.sessions or rate >= LEAST_RATE_HZ:
         return ()
     return (
-        f"Ardour plays nothing of a session at {rate} Hz while its playback buffer is 5 s, as it comes; "
+        f"Ardour may play nothing of a session at {rate} Hz with the playback buffer that it comes with; "
         f"set it to 20 s in Ardour, or render at {LEAST_RATE_HZ} Hz or more",
     )
 
