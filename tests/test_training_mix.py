@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from soundlasso.dsp.bands import N_BINS, BandMap
+from soundlasso.dsp.bands import N_BINS, BandMap, band_edges
 from soundlasso.dsp.level import RunningLevel
 from soundlasso.dsp.stft import istft, stft
-from soundlasso.models.training.augment import band_limit, equaliser, room
+from soundlasso.models.training.augment import band_limit, equaliser, recolour, room
 from soundlasso.models.training.bank import Bank, Placement, Take, Track, lay
 from soundlasso.models.training.device import DeviceMixer
 from soundlasso.models.training.examples import (
@@ -211,6 +211,23 @@ def test_equalisers_are_smooth_and_band_limits_steep():
     assert 1 < np.ptp(gain_db) < 40 and np.abs(np.diff(gain_db)).max() < 3
     limit = band_limit(N_BINS, random.Random(1))
     assert limit[0] == 1 and limit[-1] < 0.01 and set(np.sign(np.diff(limit))) == {0.0, -1.0}
+
+
+def test_mixtures_are_recoloured_as_an_equaliser_would_and_gains_stay():
+    sources = spectra(np.random.default_rng(5).standard_normal((2, LENGTH)).astype(np.float32))
+    plain = describe(sources, ["rain", "dog"])
+    torch.manual_seed(0)
+    features = torch.from_numpy(plain.mixture.astype(np.float32))[None].expand(50, -1, -1)
+    curves = (recolour(features, 4.0) - features)[:, 0].numpy()
+    bins = np.repeat(10 ** curves[0], np.diff(band_edges()))
+    equalised = describe(sources * bins.astype(np.float32), ["rain", "dog"])
+    np.testing.assert_allclose(equalised.gains / 255, plain.gains / 255, atol=GAIN_STEP)
+    change = equalised.mixture.astype(np.float32) - plain.mixture.astype(np.float32)
+    np.testing.assert_allclose(
+        change - change.mean(), np.tile(curves[0] - curves[0].mean(), (N_FRAMES, 1)), atol=8e-3
+    )
+    assert 2.5 < 20 * curves.std() < 4.5 and 20 * np.abs(np.diff(curves)).max() < 1.5  # varied, and smooth
+    assert torch.equal(recolour(features, 0.0), features)
 
 
 def test_absent_queries_never_sound_like_what_is_there(cache: Cache, bank: Bank):

@@ -3,7 +3,10 @@
 import random
 
 import numpy as np
+import torch
 from scipy import fft
+from torch import Tensor
+from torch.nn import functional
 
 from soundlasso.models.training.storage import SAMPLE_RATE
 
@@ -48,3 +51,14 @@ def band_limit(n_bins: int, rng: random.Random) -> np.ndarray:
     bin_hz = SAMPLE_RATE / 2 / (n_bins - 1)
     heard = np.arange(n_bins) * bin_hz < rng.choice(CUTOFFS_HZ)
     return np.where(heard, np.float32(1), np.float32(BELOW_CUTOFF))
+
+
+def recolour(features: Tensor, spread_db: float) -> Tensor:
+    """Play whole mixtures through random smooth equalisers, a new one whenever an example is drawn again.
+
+    Every source in a band changes alike, so the ideal gains stay what they are.
+
+    Shape: (B, T, F) log10 magnitudes -> the same.
+    """
+    knots = spread_db / 20 * torch.randn(len(features), 1, N_KNOTS, device=features.device)
+    return features + functional.interpolate(knots, features.shape[-1], mode="linear", align_corners=True)

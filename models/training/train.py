@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from soundlasso.models.lariat import Lariat, LariatConfig
+from soundlasso.models.training.augment import recolour
 from soundlasso.models.training.bank import Bank
 from soundlasso.models.training.course import Course, open_course, save_average
 from soundlasso.models.training.device import DeviceMixer
@@ -160,6 +161,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=64, help="frames an example, at most 128 (default: 64)")
     parser.add_argument("--queries", type=int, default=5, help="queries an example (default: 5)")
     parser.add_argument(
+        "--equaliser-db", type=float, default=4.0, metavar="DB",
+        help="how far each mixture's colour is varied (default: 4)",
+    )  # fmt: skip
+    parser.add_argument(
         "--decay", type=float, default=0.999, help="of the weights' moving average (default: 0.999)"
     )
     parser.add_argument(
@@ -238,7 +243,9 @@ def run(
     for used in clock.steps(course):
         course.network.train()
         course.set_rate(options.rate * (1 - used) if options.cool else options.rate)
-        loss = step_loss(course.network, draw())
+        batch = draw()
+        features = recolour(batch.features, options.equaliser_db)
+        loss = step_loss(course.network, batch._replace(features=features))
         course.learn(loss)
         losses.append(loss.item())
         if course.step % 50 == 0:
