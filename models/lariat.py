@@ -165,7 +165,8 @@ def _double(inputs: int, outputs: int, bias: bool = False) -> nn.ConvTranspose2d
     return nn.ConvTranspose2d(inputs, outputs, (1, 4), stride=(1, 2), padding=(0, 1), bias=bias)
 
 
-def _query_mlp(hidden: int, outputs: int) -> nn.Sequential:
+def query_mlp(hidden: int, outputs: int) -> nn.Sequential:
+    """Return two layers that turn a query's vector into `outputs` numbers."""
     return nn.Sequential(nn.Linear(TEXT_SIZE, hidden), nn.SiLU(), nn.Linear(hidden, outputs))
 
 
@@ -192,10 +193,10 @@ class Lariat(nn.Module):
         self.decode = nn.ModuleList(CausalConv(c) for _, c in rising)
         self.maps_up = _double(channels[0], config.n_maps, bias=True)
         self.maps_skip = nn.Conv2d(2, config.n_maps, (1, 3), padding=(0, 1))
-        self.query_weights = _query_mlp(config.query_hidden, config.n_maps)
-        self.query_prior = _query_mlp(config.query_hidden, N_BANDS)
+        self.query_weights = query_mlp(config.query_hidden, config.n_maps)
+        self.query_prior = query_mlp(config.query_hidden, N_BANDS)
         if config.presence:
-            self.query_presence = _query_mlp(config.query_hidden, config.bottom + 1)
+            self.query_presence = query_mlp(config.query_hidden, config.bottom + 1)
         self.register_buffer("position", torch.linspace(-1, 1, N_BANDS), persistent=False)
 
     def forward(self, features: Tensor, queries: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -206,34 +207,50 @@ class Lariat(nn.Module):
         maps, bottom = self.listen(features)
         weights = self.query_weights(queries)  # (B, Q, D)
         mixed = torch.einsum("btfd,bqd->bqtf", maps, weights)
-        logits = mixed + self.query_prior(queries)[:, :, None]
-        if not self.config.presence:
-            return logits, None
-        key = self.query_presence(queries)  # (B, Q, d + 1)
-        return logits, torch.einsum("btd,bqd->bqt", bottom, key[..., :-1]) + key[..., -1:]
+        return mixed + self.query_prior(queries)[:, :, None], self.presence(bottom, queries)
 
     def listen(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Hear the mixture.  Shape: (B, T, F) -> maps (B, T, F, D), bottom (B, T, d)."""
+        falling = self.fall(features)
+        deep = self.recur(falling[-1])
+        return self.rise(falling, deep), deep.transpose(0, 1)
+
+    def fall(self, features: Tensor) -> list[Tensor]:
+        """Return what each level hears, the mixture itself first.  Shape: (B, channels, T, W) each."""
         n_batch, n_frames, n_bands = features.shape
         place = self.get_buffer("position").expand(n_batch, 1, n_frames, n_bands)
         heard = torch.cat([(features + CENTRE)[:, None], place], 1)
-        heard = x = heard.contiguous(memory_format=torch.channels_last)
-        skips = []
+        levels = [heard.contiguous(memory_format=torch.channels_last)]
         for down, encode in zip(self.down, self.encode, strict=True):
-            x = encode(down(x))
-            skips.append(x)
-        deep = self._recur(self.squeeze(x.permute(2, 0, 3, 1).flatten(2)))  # (T, B, d)
-        x = x + self.expand(deep).unflatten(-1, (-1, x.shape[1])).permute(1, 3, 0, 2)
-        skips.pop()
-        for up, merge, decode in zip(self.up, self.merge, self.decode, strict=True):
-            x = decode(merge(torch.cat([up(x), skips.pop()], 1)))
-        maps = functional.relu(self.maps_up(x) + self.maps_skip(heard))
-        return maps.permute(0, 2, 3, 1), deep.transpose(0, 1)
+            levels.append(encode(down(levels[-1])))
+        return levels
 
-    def _recur(self, deep: Tensor) -> Tensor:
+    def recur(self, lowest: Tensor) -> Tensor:
+        """Remember at the bottom.  Shape: (B, channels, T, W) -> (T, B, d)."""
+        deep: Tensor = self.squeeze(lowest.permute(2, 0, 3, 1).flatten(2))
         for scan, feed in zip(self.scans, self.feeds, strict=True):
             deep = feed(scan(deep))
         return deep
+
+    def rise(self, falling: list[Tensor], deep: Tensor) -> Tensor:
+        """Return the maps, from what each level heard and what was remembered.  Shape: (B, T, F, D)."""
+        heard, *skips, x = falling
+        x = x + self.expand(deep).unflatten(-1, (-1, x.shape[1])).permute(1, 3, 0, 2)
+        for up, merge, decode in zip(self.up, self.merge, self.decode, strict=True):
+            x = decode(merge(torch.cat([up(x), skips.pop()], 1)))
+        maps = functional.relu(self.maps_up(x) + self.maps_skip(heard))
+        return maps.permute(0, 2, 3, 1)
+
+    def presence(self, bottom: Tensor, queries: Tensor) -> Tensor | None:
+        """Return the logits of presence, if the network tells it.
+
+        Shape: bottom (B, T, d), queries (B, Q, 384) -> (B, Q, T).
+        """
+        if not self.config.presence:
+            return None
+        key = self.query_presence(queries)  # (B, Q, d + 1)
+        logits: Tensor = torch.einsum("btd,bqd->bqt", bottom, key[..., :-1]) + key[..., -1:]
+        return logits
 
 
 def build(tensors: Mapping[str, Tensor], device: torch.device | str = "cpu") -> Lariat:

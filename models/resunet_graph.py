@@ -4,8 +4,7 @@ Inputs of the graph:
 
 * ``maps`` (B, 1, T, 1024): what `resunet_folded.normalised` gives
 * ``shifts`` (shifts,): a query's, from `FoldedUNet.shifts`
-* ``starts`` and ``stops`` (slices,): the frames that each step of the decoder keeps, from
-  `resunet_onnx.slices`
+* ``starts`` and ``stops`` (slices,): the frames that each step keeps, from `resunet_onnx.slices`
 
 Its output is ``masks`` (B, 3, frames, 1024). The shifts are an input because that measured no slower than a
 graph for each query with its shifts inside; the window is, so that one file serves all profiles.
@@ -20,7 +19,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from soundlasso.models.resunet_folded import FoldedBlock, FoldedDecoder, FoldedUNet
+from soundlasso.models.resunet_folded import PIECES, FoldedBlock, FoldedDecoder, FoldedUNet
 
 _OPSET = 17  # the first with which all that is used here has its present form, and widely known
 _IR_VERSION = 9
@@ -45,9 +44,9 @@ class _Writer:
         pieces = sorted(network.film.spans.values(), key=lambda span: span.start)
         names = self._split("shifts", [span.stop - span.start for span in pieces])
         self._shifts = {span.start: name for span, name in zip(pieces, names, strict=True)}
-        count = 2 * len(network.strides) + 1
-        bounds = (self._split(name, [1] * count) for name in ("starts", "stops"))
-        self._slices = list(zip(*bounds, strict=True))
+        self._count = 6 * PIECES + 2 * len(network.strides) - 1
+        bounds = (self._split(name, [1] * self._count) for name in ("starts", "stops"))
+        self._slices = zip(*bounds, strict=True)
 
     def model(self) -> onnx.ModelProto:
         """Return the whole graph."""
@@ -56,7 +55,7 @@ class _Writer:
         inputs = [_described("maps", TensorProto.FLOAT, ["rows", 1, "frames", "bins"])]
         for name, count in counts.items():
             kind = TensorProto.FLOAT if count else TensorProto.INT64
-            inputs.append(_described(name, kind, [count or 2 * len(self._network.strides) + 1]))
+            inputs.append(_described(name, kind, [count or self._count]))
         outputs = [_described(output, TensorProto.FLOAT, ["rows", 3, "kept", "bins"])]
         graph = helper.make_graph(self._nodes, "resunet30", inputs, outputs, self._numbers)
         return helper.make_model(
@@ -64,19 +63,39 @@ class _Writer:
         )
 
     def _unet(self, x: str) -> str:
-        network, skips = self._network, []
-        x = self._conv(x, network.pre_conv)
-        for encoder, stride in zip(network.encoders[:-1], network.strides, strict=True):
+        network = self._network
+        x, skip = self._encoded_outermost(x)
+        skips = []
+        for encoder, stride in zip(network.encoders[1:-1], network.strides[1:], strict=True):
             skips.append(self._block(x, encoder))
-            x = self._add("AveragePool", skips[-1], kernel_shape=list(stride), strides=list(stride))
+            x = self._pooled(skips[-1], stride)
         x = self._block(x, network.encoders[-1])
-        slices = iter(self._slices)
-        for decoder in network.decoders:
-            assert isinstance(decoder, FoldedDecoder)
-            skip = self._slice(skips.pop(), *next(slices))
-            x = self._slice(self._enlarged(x, decoder), *next(slices))
-            x = self._block(self._add("Concat", x, skip, axis=1), decoder.block)
-        return self._conv(self._slice(x, *next(slices)), network.after_conv)
+        for decoder in network.decoders[:-1]:
+            x = self._decoded(x, self._slice(skips.pop()), decoder)
+        pieces = [self._decoded_piece(x, skip) for _ in range(PIECES)]
+        return self._add("Concat", *pieces, axis=2)
+
+    def _encoded_outermost(self, x: str) -> tuple[str, str]:
+        network, maps = self._network, []
+        for _ in range(PIECES):
+            heard = self._conv(self._slice(x), network.pre_conv)
+            maps.append(self._slice(self._block(heard, network.encoders[0])))
+        pooled = [self._pooled(piece, network.strides[0]) for piece in maps]
+        skip = self._slice(self._add("Concat", *maps, axis=2))
+        return self._add("Concat", *pooled, axis=2), skip
+
+    def _decoded_piece(self, x: str, skip: str) -> str:
+        network = self._network
+        maps = self._decoded(self._slice(x), self._slice(skip), network.decoders[-1])
+        return self._conv(self._slice(maps), network.after_conv)
+
+    def _decoded(self, x: str, skip: str, decoder: nn.Module) -> str:
+        assert isinstance(decoder, FoldedDecoder)
+        x = self._slice(self._enlarged(x, decoder))
+        return self._block(self._add("Concat", x, skip, axis=1), decoder.block)
+
+    def _pooled(self, x: str, stride: Sequence[int]) -> str:
+        return self._add("AveragePool", x, kernel_shape=list(stride), strides=list(stride))
 
     def _block(self, x: str, block: nn.Module) -> str:
         assert isinstance(block, FoldedBlock)
@@ -103,8 +122,9 @@ class _Writer:
         assert layer.bias is not None
         return self._add("Conv", x, self._const(layer.weight), self._const(layer.bias))
 
-    def _slice(self, x: str, start: str, stop: str) -> str:
-        return self._add("Slice", x, start, stop, self._const(np.array([2])))
+    def _slice(self, x: str) -> str:
+        """Keep the frames of the next pair of ``starts`` and ``stops``."""
+        return self._add("Slice", x, *next(self._slices), self._const(np.array([2])))
 
     def _split(self, x: str, sizes: list[int]) -> list[str]:
         names = [f"{x}{number}" for number in range(len(sizes))]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from soundlasso.models.resunet import FRAME_STRIDE
-from soundlasso.models.resunet_folded import FoldedUNet, Maps, needed_spans, normalised
+from soundlasso.models.resunet_folded import FoldedUNet, Maps, cut, needed_spans, normalised
 
 if TYPE_CHECKING:
     from openvino import CompiledModel
@@ -86,12 +86,23 @@ class OnnxUNet:
 def slices(frames: int, past: int, future: int, strides: Sequence[int]) -> list[tuple[int, int]]:
     """Return the graph's ``starts`` and ``stops``, pair by pair, for the maps between `past` and `future`.
 
-    For each decoder, deepest first, the frames of its skip and those of what it enlarged; then the end's.
+    For each piece of the outermost encoder, what it hears and what it keeps; the outermost skip; for each
+    decoder, deepest first, its skip and what it enlarged; for each piece of the outermost one, what it hears
+    of the maps below and of the skip, what it enlarged, and what it keeps.
     """
-    found, first = [], 0
-    spans = needed_spans(past, frames - future, frames, strides)
-    for (start, stop), stride in zip(spans, reversed(strides), strict=True):
+    kept = past, frames - future
+    *spans, (outer, end) = needed_spans(*kept, frames, strides)
+    found = [span for piece in cut(0, frames, 0, frames) for span in (piece.heard, piece.kept)]
+    found.append((outer, end))
+    first = 0
+    for (start, stop), stride in zip(spans, reversed(strides[1:]), strict=True):
         above = start - first * stride
         found += [(start, stop), (above, above + stop - start)]
         first = start
-    return [*found, (past - first, frames - future - first)]
+    stride = strides[0]
+    for piece in cut(*kept, outer, end):
+        start, stop = piece.heard
+        above = start // stride
+        found += [(above - first, -(-stop // stride) - first), (start - outer, stop - outer)]
+        found += [(start - above * stride, stop - above * stride), piece.kept]
+    return found

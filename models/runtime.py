@@ -14,7 +14,7 @@ from soundlasso.models.resunet_folded import FoldedUNet, WindowNetwork
 Runtime = Literal["auto", "eager", "onnx"]
 RUNTIME_VARIABLE = "SOUNDLASSO_RUNTIME"
 EXTRA = "soundlasso[onnx]"
-_GRAPH = "graph-1-"  # the number rises when `resunet_graph` writes another graph for the same weights
+_GRAPH = "graph-2-"  # the number rises when `resunet_graph` writes another graph for the same weights
 
 
 def asked_runtime() -> Runtime:

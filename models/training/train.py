@@ -14,6 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 from types import FrameType
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -55,8 +56,12 @@ class Pool:
 
     def _example(self) -> Example:
         shard = self._rng.choice(self._shards)
-        i = self._rng.randrange(len(shard.sounds))
+        i = self.pick(shard.sounds)
         return Example(*(field[i] for field in shard))
+
+    def pick(self, sounds: np.ndarray) -> int:
+        """Choose an example of a shard by the classes in it.  Shape: (examples, S)."""
+        return self._rng.randrange(len(sounds))
 
     def _refresh(self) -> None:
         path = self._rng.choice(self._paths())
@@ -110,7 +115,9 @@ def measure(network: Lariat, batches: list[Batch]) -> dict[str, float]:
     return {"loss": sum(losses) / len(losses), "presence": sum(presences) / len(presences), **mean}
 
 
-def step_loss(network: Lariat, batch: Batch) -> Tensor:
+def step_loss(
+    network: Lariat, batch: Batch, gain_loss: Callable[[Tensor, Batch], Tensor] = gain_loss
+) -> Tensor:
     """Return what one step goes down."""
     with torch.autocast(batch.features.device.type, torch.bfloat16, enabled=batch.features.is_cuda):
         logits, presence = network(batch.features, batch.queries)

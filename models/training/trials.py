@@ -1,0 +1,201 @@
+"""Try one change at a time: each trial learns as long as the others, from chance and from the same shards.
+
+`python -m soundlasso.models.training.trials` makes the trials that have no row yet in `runs/trials.csv` of
+the cache, and prints the table; it may be stopped at any time.  Length is processor time of one thread, so
+that a busy machine is fair to all.  All are measured on the same held-out mixtures, at 43 frames a second.
+A phase residual is not tried, for shards hold magnitudes: `ceilings` tells what it could bring at most.
+"""
+
+import argparse
+import csv
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from soundlasso.models.lariat import Lariat, LariatConfig
+from soundlasso.models.training.augment import recolour
+from soundlasso.models.training.bank import Bank
+from soundlasso.models.training.course import Course
+from soundlasso.models.training.examples import LENGTH, spectra, to_bands
+from soundlasso.models.training.loss import ABSENT_WEIGHT, gain_loss
+from soundlasso.models.training.mix import read_shard, shard_paths
+from soundlasso.models.training.optimisers import Average, make_optimisers
+from soundlasso.models.training.options import cache_option
+from soundlasso.models.training.queries import Asker, Batch, Words
+from soundlasso.models.training.scenes import Chooser, training_scene
+from soundlasso.models.training.storage import Cache
+from soundlasso.models.training.train import VALIDATION_EXAMPLES, Pool, fixed_batches, measure, step_loss
+from soundlasso.models.training.variants import HalfRate, Lookahead, Modulated
+
+N_EXAMPLES, N_FRAMES, N_QUERIES, RATE = 10, 64, 5, 2e-3
+CEILING_SCENES = 100
+COLUMNS = ("trial", "steps", "valid_gain_db", "valid_leak_db", "valid_presence", "seen_gain_db")
+
+
+class EvenPool(Pool):
+    """Draws examples whose classes are seldom in their shard more often."""
+
+    def pick(self, sounds: np.ndarray) -> int:
+        """Choose an example by how seldom its classes are.  Shape: (examples, S)."""
+        counts = Counter(sounds[sounds >= 0].tolist())
+        rarity = [sum(1 / counts[sound] for sound in row[row >= 0].tolist()) for row in sounds]
+        return self._rng.choices(range(len(sounds)), rarity)[0]
+
+
+def absolute_loss(gains: Tensor, batch: Batch) -> Tensor:
+    """Return the square error where it is heard, whatever the size of the target: loud ones count most."""
+    magnitude = torch.pow(10, batch.features)
+    weight = (magnitude / (magnitude.mean((1, 2), keepdim=True) + 1e-9))[:, None]
+    wrong = (weight * (gains - batch.gains) ** 2).mean((2, 3))
+    count = ABSENT_WEIGHT + (1 - ABSENT_WEIGHT) * batch.asked
+    return (wrong * count).sum() / count.sum()
+
+
+AS_IT_IS = LariatConfig(presence=True)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One change."""
+
+    config: LariatConfig = AS_IT_IS
+    network: type[Lariat] = Lariat
+    loss: Callable[[Tensor, Batch], Tensor] = gain_loss
+    pool: type[Pool] = Pool
+    equaliser_db: float = 0.0
+
+
+TRIALS = {
+    "as it is": Trial(),
+    "half the channels": Trial(replace(AS_IT_IS, channels=(8, 16, 24, 32))),
+    "half as many channels again": Trial(replace(AS_IT_IS, channels=(24, 48, 72, 96))),
+    "1 scan in place of 3": Trial(replace(AS_IT_IS, n_scans=1)),
+    "6 scans": Trial(replace(AS_IT_IS, n_scans=6)),
+    "21 frames a second in place of 43": Trial(network=HalfRate),
+    "2 frames of lookahead": Trial(network=Lookahead),
+    "queries at the bottom too": Trial(network=Modulated),
+    "loss not relative to the target": Trial(loss=absolute_loss),
+    "all classes as often": Trial(pool=EvenPool),
+    "mixtures through equalisers": Trial(equaliser_db=4.0),
+}
+
+
+def learn(trial: Trial, cache: Cache, minutes: float, pause: Path) -> dict[str, float]:
+    """Make one trial and return its figures."""
+    torch.manual_seed(0)
+    asker = Asker(Words(cache), Bank(cache, "train").sounds, N_QUERIES)
+    pool = trial.pool(cache, "train", asker, 0)
+    network = trial.network(trial.config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    course = Course(cache.root, network, make_optimisers(network), Average(network))
+    began, allowed_s = time.process_time(), 60 * minutes
+    while (used_s := time.process_time() - began) < allowed_s:
+        while pause.exists():
+            time.sleep(1)
+        course.network.train()
+        course.set_rate(RATE * min(1.0, 4 * (1 - used_s / allowed_s)))  # the last quarter cools
+        batch = pool.draw(N_EXAMPLES, N_FRAMES)
+        batch = batch._replace(features=recolour(batch.features, trial.equaliser_db))
+        course.learn(step_loss(course.network, batch, trial.loss))
+    return {"steps": float(course.step), **figures(course.average.network, cache, asker)}
+
+
+def figures(network: Lariat, cache: Cache, asker: Asker) -> dict[str, float]:
+    """Measure a network on held-out and on seen sources."""
+    found: dict[str, float] = {}
+    for name, split, count in (
+        ("valid", "valid", VALIDATION_EXAMPLES),
+        ("seen", "train", VALIDATION_EXAMPLES // 2),
+    ):
+        batches = fixed_batches(read_shard(shard_paths(cache, split)[0]), asker, count)
+        found |= {f"{name}_{key}": value for key, value in measure(network, batches).items()}
+    return found
+
+
+def ceilings(cache: Cache) -> tuple[float, float]:
+    """Return the SDR (dB) that the ideal gain of every band reaches, and the ideal complex one.
+
+    The second is what a phase residual per band could bring at most.
+    """
+    bank, rng = Bank(cache, "valid"), random.Random(0)
+    chooser = Chooser(bank, rng)
+    reached: list[tuple[float, float]] = []
+    while len(reached) < CEILING_SCENES:
+        scene = training_scene(bank, chooser, rng, LENGTH)
+        if len(scene) < 2:
+            continue
+        sources = spectra(np.stack([layer.render(LENGTH) for layer in scene]))
+        sources /= np.sqrt(np.mean(np.abs(sources) ** 2, axis=(1, 2), keepdims=True)) + 1e-9
+        reached.append(band_ceilings(sources[0], sources.sum(0)))
+    real, turned = np.mean(reached, axis=0)
+    return float(real), float(turned)
+
+
+def band_ceilings(source: np.ndarray, mixture: np.ndarray) -> tuple[float, float]:
+    """Return the same for one source.  Shape: (T, bins) complex each."""
+    power = to_bands(np.abs(mixture) ** 2) + 1e-12
+    wanted = to_bands(source * mixture.conj()) / power
+    whole = np.sum(np.abs(source) ** 2)
+    reached = []
+    for size in (wanted.real, np.abs(wanted)):
+        gain = np.clip(size, 0, 1)
+        reached.append(-10 * np.log10(1 + np.sum(power * gain * (gain - 2 * size)) / whole))
+    return float(reached[0]), float(reached[1])
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """Read the trials made so far."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def table(made: list[dict[str, str]]) -> str:
+    """Return the trials as a Markdown table."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(row[name] for name in COLUMNS) + " |" for row in made])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Make what trials are missing, one after the other, then print all."""
+    parser = argparse.ArgumentParser(prog="trials", description=__doc__)
+    cache_option(parser)
+    parser.add_argument("--minutes", type=float, default=20.0, help="of processor time each (default: 20)")
+    parser.add_argument(
+        "--ceilings", action="store_true", help="also print what a phase residual could bring"
+    )
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    cache = Cache.open(options.cache)
+    path = cache.room("runs") / "trials.csv"
+    made = rows(path)
+    for name, trial in TRIALS.items():
+        if name not in {row["trial"] for row in made}:
+            found = learn(trial, cache, options.minutes, cache.room("runs") / "pause")
+            made.append({"trial": name, **{key: f"{found[key]:.5g}" for key in COLUMNS[1:]}})
+            keep(path, made)
+            print(table(made[-1:]).splitlines()[-1], flush=True)
+    print(table(made))
+    if options.ceilings:
+        print("ideal gain of every band: {:.1f} dB; with its ideal phase: {:.1f} dB".format(*ceilings(cache)))
+
+
+def keep(path: Path, made: list[dict[str, str]]) -> None:
+    """Write the trials, whole or not at all."""
+    partial = path.with_suffix(".partial")
+    with partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(made)
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    main()
