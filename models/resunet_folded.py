@@ -13,6 +13,7 @@ Three things differ from `ResUNet30` in evaluation mode, none of them in what is
   what its convolutions reach: a third of the memory, and no slower.
 """
 
+import copy
 import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -28,7 +29,10 @@ PIECES = 4  # of the outermost level
 _REACH = 2  # frames that a block's two 3x3 convolutions reach to each side
 
 Maps = Callable[[Tensor, Tensor], Tensor]
-"""Magnitudes (B, T, 1025) and shifts (shifts,) in, maps (B, 3, T - past - future, 1024) out."""
+"""Magnitudes (B, T, 1025) and shifts (shifts,) in, maps (B, 3, T - past - future, 1024) out.
+
+Where a network takes several queries at once, shifts (B, shifts) are each row's own.
+"""
 
 
 class WindowNetwork(Protocol):
@@ -37,6 +41,11 @@ class WindowNetwork(Protocol):
     @property
     def device(self) -> torch.device:
         """Where it computes."""
+        ...
+
+    @property
+    def queries_at_once(self) -> int:
+        """How many queries it is fastest with in one call."""
         ...
 
     def shifts(self, query: Tensor) -> Tensor:
@@ -49,16 +58,19 @@ class WindowNetwork(Protocol):
 
 
 class FoldedUNet(nn.Module):
-    """Magnitudes and one query's shifts in, three maps out, for `hop` frames of each window.
+    """Magnitudes and the queries' shifts in, three maps out, for `hop` frames of each window.
 
     Parameters
     ----------
     network
         The filled network; it is not changed and not kept.
+    queries_at_once
+        How many queries one call takes. A processor gains nothing by more than one, and takes their memory.
     """
 
-    def __init__(self, network: ResUNet30) -> None:
+    def __init__(self, network: ResUNet30, queries_at_once: int = 1) -> None:
         super().__init__()
+        self.queries_at_once = queries_at_once
         base, film = network.base.eval(), _FoldedFiLM(network)
         bin_scale, bin_shift = _affine(base.bn0)
         self.bin_scale = nn.Buffer(bin_scale[:-1])  # the Nyquist bin is not looked at
@@ -88,7 +100,7 @@ class FoldedUNet(nn.Module):
     def forward(self, magnitudes: Tensor, shifts: Tensor, past: int = 0, future: int = 0) -> Tensor:
         """Return the maps of the frames between `past` and `future`.
 
-        Shape: (B, T, 1025), (shifts,) -> (B, 3, T - past - future, 1024).
+        Shape: (B, T, 1025), (shifts,) or (B, shifts) -> (B, 3, T - past - future, 1024).
 
         T is rounded up to the network's stride of 32 with maps of zero.
         """
@@ -108,9 +120,7 @@ class FoldedUNet(nn.Module):
             x, first = decoder(x, skips.pop(), shifts, first, start), start
         return self._decoded_outermost(x, skip, shifts, first, outermost[0], (past, end))
 
-    def _encoded_outermost(
-        self, x: Tensor, shifts: Tensor, span: tuple[int, int]
-    ) -> tuple[Tensor, Tensor]:
+    def _encoded_outermost(self, x: Tensor, shifts: Tensor, span: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Return the outermost level's pooled maps, and those of the frames in `span`."""
         pooled, skips = [], []
         for piece in cut(0, x.shape[2], 0, x.shape[2]):
@@ -143,8 +153,12 @@ class Piece(NamedTuple):
 
 
 def cut(start: int, stop: int, least: int, most: int) -> list[Piece]:
-    """Return `PIECES` pieces of the frames `start` to `stop`, which hear nothing outside `least` to `most`."""
-    edges = [start + (stop - start) * number // PIECES for number in range(PIECES + 1)]
+    """Return `PIECES` pieces of the frames `start` to `stop`, which hear nothing outside `least` to `most`.
+
+    A frame is the least that a piece can be.
+    """
+    count = min(PIECES, stop - start)
+    edges = [start + (stop - start) * number // count for number in range(count + 1)]
     found = []
     for begin, end in itertools.pairwise(edges):
         heard = max(least, begin - _REACH), min(most, end + _REACH)
@@ -184,8 +198,8 @@ class _FoldedFiLM(nn.Module):
                 continue  # published, never used
             _, shift = _affine(network.base.get_submodule(norm))
             assert isinstance(layer, nn.Linear)
-            weights.append(layer.weight)
-            biases.append(layer.bias + shift)
+            weights.append(_skip_first(layer.weight, norm))
+            biases.append(_skip_first(layer.bias + shift, norm))
             self.spans[norm] = slice(count, count + len(shift))
             count += len(shift)
         self.weight = nn.Buffer(torch.cat(weights).detach())
@@ -205,15 +219,19 @@ class FoldedBlock(nn.Module):
         self.first, self.second = film.spans[f"{name}.bn1"], film.spans[f"{name}.bn2"]
         scale1, _ = _affine(block.bn1)
         scale2, _ = _affine(block.bn2)
-        self.scale = nn.Buffer(scale1[:, None, None])
-        self.weight1 = nn.Buffer(_channels_last(block.conv1.weight * scale2[:, None, None, None]))
+        self.scale = nn.Buffer(_skip_first(scale1, f"{name}.bn1")[:, None, None])
+        weight1 = _skip_first(block.conv1.weight, f"{name}.bn1", 1)
+        self.weight1 = nn.Buffer(_channels_last(weight1 * scale2[:, None, None, None]))
         self.weight2 = nn.Buffer(_channels_last(block.conv2.weight))
-        self.shortcut = block.shortcut
+        self.shortcut = copy.deepcopy(block.shortcut)
+        if isinstance(self.shortcut, nn.Conv2d):
+            weight = _skip_first(self.shortcut.weight, f"{name}.bn1", 1)
+            self.shortcut.weight = nn.Parameter(weight, requires_grad=False)
 
     def forward(self, x: Tensor, shifts: Tensor) -> Tensor:
         """Return the block's maps, with all shifts of a query."""
-        y = leaky_relu_(torch.addcmul(shifts[self.first, None, None], x, self.scale))
-        y = leaky_relu_(conv2d(y, self.weight1, shifts[self.second], padding=1))
+        y = leaky_relu_(torch.addcmul(shifts[..., self.first, None, None], x, self.scale))
+        y = leaky_relu_(_shifted_conv(y, self.weight1, shifts[..., self.second]))
         y = conv2d(y, self.weight2, padding=1)
         maps: Tensor = y.add_(self.shortcut(x))
         return maps
@@ -236,11 +254,18 @@ class FoldedDecoder(nn.Module):
     def forward(self, x: Tensor, skip: Tensor, shifts: Tensor, first: int, start: int) -> Tensor:
         """Return the maps of the frames of `skip`, which begin at `start`; those of `x` at `first`."""
         start -= first * self.stride[0]
-        x = leaky_relu_(torch.addcmul(shifts[self.first, None, None], x, self.scale))
+        x = leaky_relu_(torch.addcmul(shifts[..., self.first, None, None], x, self.scale))
         x = conv_transpose2d(x, self.weight, stride=self.stride)
-        x = torch.cat((x[:, :, start : start + skip.shape[2]], skip), 1)
+        x = torch.cat((skip, x[:, :, start : start + skip.shape[2]]), 1)
         maps: Tensor = self.block(x, shifts)
         return maps
+
+
+def _shifted_conv(x: Tensor, weight: Tensor, shift: Tensor) -> Tensor:
+    """Return a convolution's maps plus one shift per channel, (channels,), or per row too, (B, channels)."""
+    if shift.dim() == 1:
+        return conv2d(x, weight, shift, padding=1)
+    return conv2d(x, weight, padding=1).add_(shift[..., None, None])
 
 
 def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
@@ -248,6 +273,16 @@ def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
     assert isinstance(norm, nn.BatchNorm2d) and norm.running_var is not None and norm.running_mean is not None
     scale = norm.weight * torch.rsqrt(norm.running_var.double() + norm.eps)
     return scale.float().detach(), (norm.bias - norm.running_mean * scale).float().detach()
+
+
+def _skip_first(channels: Tensor, norm: str, axis: int = 0) -> Tensor:
+    """Return what belongs to the channels before `norm`, in the order in which a `FoldedDecoder` joins them.
+
+    The published order is the maps from below, then the skip. The other way round, OpenVINO, which computes
+    first what is joined first, soon cuts the skip to what is needed and lets go of the rest.
+    """
+    is_joined = norm.startswith("decoder") and norm.endswith("conv_block2.bn1")
+    return channels.roll(channels.shape[axis] // 2, axis) if is_joined else channels
 
 
 def _channels_last(weight: Tensor) -> Tensor:

@@ -80,9 +80,9 @@ class _Writer:
         for _ in range(PIECES):
             heard = self._conv(self._slice(x), network.pre_conv)
             maps.append(self._slice(self._block(heard, network.encoders[0])))
-        pooled = [self._pooled(piece, network.strides[0]) for piece in maps]
-        skip = self._slice(self._add("Concat", *maps, axis=2))
-        return self._add("Concat", *pooled, axis=2), skip
+        whole = self._add("Concat", *maps, axis=2)
+        skip = self._slice(whole)
+        return self._pooled(whole, network.strides[0]), skip
 
     def _decoded_piece(self, x: str, skip: str) -> str:
         network = self._network
@@ -92,7 +92,7 @@ class _Writer:
     def _decoded(self, x: str, skip: str, decoder: nn.Module) -> str:
         assert isinstance(decoder, FoldedDecoder)
         x = self._slice(self._enlarged(x, decoder))
-        return self._block(self._add("Concat", x, skip, axis=1), decoder.block)
+        return self._block(self._add("Concat", skip, x, axis=1), decoder.block)
 
     def _pooled(self, x: str, stride: Sequence[int]) -> str:
         return self._add("AveragePool", x, kernel_shape=list(stride), strides=list(stride))

@@ -33,6 +33,8 @@ class OnnxUNet:
         are compiled are a copy.
     """
 
+    queries_at_once = 1  # each one's shifts are part of its convolutions
+
     def __init__(self, network: FoldedUNet, read_graph: Callable[[], bytearray]) -> None:
         import openvino
 

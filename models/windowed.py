@@ -11,8 +11,9 @@ network's stride of 32 frames (0.32 s), so each window halves the same frames as
 signal would, and with 3.2 s on both sides every gain is that pass's gain. Before and after the
 signal lies silence.
 
-Windows are not batched: a batch would be as late as one window as long, which hears its context once. Nor
-are queries: each one's shifts are part of its convolutions, and a batch saves a processor nothing.
+Windows are not batched: a batch would be as late as one window as long, which hears its context once.
+Queries are, as many as the network is fastest with: all on an accelerator, one on a processor, which is as
+busy with one as with four, and where one alone takes a quarter of the memory.
 """
 
 import math
@@ -28,7 +29,7 @@ from soundlasso.dsp.masks import compete
 from soundlasso.models.engine import Asked, Audio, Profile
 from soundlasso.models.host_rate import HostRate
 from soundlasso.models.resunet import FRAME_STRIDE, HOP_LENGTH, N_FFT, SAMPLE_RATE, gain
-from soundlasso.models.resunet_folded import WindowNetwork
+from soundlasso.models.resunet_folded import Maps, WindowNetwork
 from soundlasso.models.spectra import EARLY_SAMPLES, FrameWindow, SpectrumReader, SpectrumWriter, resized
 
 # Nearly all the context that the network can use: -86 dB from a pass over the whole file with weights of
@@ -37,6 +38,7 @@ OFFLINE = Profile(hop_s=6.4, past_s=2.56, future_s=2.56)
 LIVE = Profile(hop_s=0.64, past_s=1.28, future_s=0.32)
 FRAME_RATE = SAMPLE_RATE / HOP_LENGTH
 FADE_FRAMES = 8
+_FRAMES_AT_ONCE = 64  # whose stems are made: what many queries take in memory
 _EDGE_FRAMES = math.ceil(N_FFT / HOP_LENGTH) - 1  # until no later frame touches a sample
 
 
@@ -65,7 +67,8 @@ class WindowEngine:
         self._device = network.device
         window = self._past + self._hop + self._future
         rows = 1 if stereo == "linked" else channels
-        self._maps = network.window(rows, window, self._past, self._future - self._fade)
+        self._shape = rows, window, self._past, self._future - self._fade
+        self._maps: Maps | None = None
         self._window = FrameWindow(channels, window, self._past, self._device)
         self._reader = SpectrumReader(channels, self._device)
         self._writer = SpectrumWriter(channels, self._device)
@@ -93,7 +96,10 @@ class WindowEngine:
     def ask(self, asked: Asked) -> None:
         """Give other stems from the next window on, cross-faded; a query's shifts are computed once, here."""
         vectors = torch.cat((asked.queries, asked.avoid)).to(self._device)
-        self._shifts: Sequence[Tensor] = [self._network.shifts(vector) for vector in vectors]
+        if self._maps is None:  # not before, for a text tower is let go of once it has encoded the queries
+            self._maps = self._network.window(*self._shape)
+        shifts = torch.stack([self._network.shifts(vector) for vector in vectors])
+        self._shifts: Sequence[Tensor] = shifts.split(self._network.queries_at_once)
         self._asked = asked
         queries = len(asked.queries)
         for part in (self._writer, self._host, self._gate):
@@ -126,23 +132,33 @@ class WindowEngine:
         """Take spectra; give the stems of each window that they fill."""
         left = self._window.fill(spectra)
         while (window := self._window.full) is not None:
-            yield self._writer.process(self._separate(window))
+            yield from self._separate(window)
             self._window.advance(self._hop)
             left = self._window.fill(left)
 
-    def _separate(self, window: Tensor) -> Tensor:
-        """Return the stems' spectra of a window, (C, T, bins) -> (Q, C, hop, bins)."""
+    def _separate(self, window: Tensor) -> Iterator[Tensor]:
+        """Give the stems of a window, (C, T, bins) -> (Q, C, samples), some frames at a time."""
         gains = self._faded(self._gains(_magnitudes(window, self._stereo)))  # (Q, C or 1, hop, bins)
         heard = window[:, self._past : self._past + self._hop]
-        return heard * gains * self._opened(gains, heard)
+        for some, few in zip(gains.split(_FRAMES_AT_ONCE, 2), heard.split(_FRAMES_AT_ONCE, 1), strict=True):
+            yield self._writer.process(few * some * self._opened(some, few))
 
     def _gains(self, magnitudes: Tensor) -> Tensor:
         """Return each query's gains, (B, T, bins) -> (Q, B, hop + fade, bins)."""
         assert self._asked is not None, "a stream asks before it processes"
-        every = torch.stack([gain(self._maps(magnitudes, shifts)) for shifts in self._shifts])
+        every = torch.cat([self._query_gains(magnitudes, few) for few in self._shifts])
         share = compete(every.abs(), len(self._asked.avoid), self._asked.consistent)
         wanted = every[: len(share)]
         return wanted * (share / wanted.abs().clamp(min=1e-12)) if len(every) > 1 else wanted
+
+    def _query_gains(self, magnitudes: Tensor, shifts: Tensor) -> Tensor:
+        """Return the gains of queries that are computed at once, (B, T, bins) -> (Q, B, hop + fade, bins)."""
+        assert self._maps is not None
+        rows, queries = len(magnitudes), len(shifts)
+        if queries == 1:
+            return gain(self._maps(magnitudes, shifts[0]))[None]
+        maps = self._maps(magnitudes.repeat(queries, 1, 1), shifts.repeat_interleave(rows, 0))
+        return gain(maps).unflatten(0, (queries, rows))
 
     def _faded(self, gains: Tensor) -> Tensor:
         """Return the gains of the hop, faded in from the last window's."""

@@ -24,6 +24,9 @@ RESAMPLED = 1e-4  # of full scale: soxr's HQ pass band, there and back
 WHOLE_DB = -100.0  # difference to the whole pass, against its level, with all context; -127 is reached
 OFFLINE_DB = -60.0  # the same with the offline profile's context
 
+SAME_GAIN = 2e-4  # 1e-4 is reached, where the phase residual is small
+BATCHED = 1e-5  # of full scale: a batch's convolutions add up in another order
+
 SHORT = Profile(hop_s=0.32, past_s=0.32, future_s=0.32)
 QUERIES = ["drums", "a voice"]
 
@@ -200,4 +203,33 @@ def test_folding_changes_no_gain() -> None:
     magnitudes = torch.rand(1, 50, 1025, generator=torch.manual_seed(3))
     expected = gain(network.base(magnitudes, network.shifts(condition(1)[None])))
     folded = FoldedUNet(network)
-    assert (gain(folded(magnitudes, folded.shifts(condition(1)))) - expected).abs().max() <= 1e-4
+    assert (gain(folded(magnitudes, folded.shifts(condition(1)))) - expected).abs().max() <= SAME_GAIN
+
+
+@pytest.mark.parametrize("stereo", ["linked", "independent"])
+def test_queries_in_one_batch_are_as_one_by_one(stereo: str) -> None:
+    queries, audio = ["drums", "a voice", "rain"], np.stack([mixture(1.5, 0), mixture(1.5, 1)])
+    late = []
+    for at_once in (1, 2, 3):
+        network = FoldedUNet(narrow_network(), queries_at_once=at_once)
+        model = build("narrow", "00000000", network, Numbered())
+        stream = SeparationStream(model, queries, SAMPLE_RATE, 2, stereo=stereo, gate=False, profile=SHORT)  # type: ignore[arg-type]
+        late.append(stems_of(stream, audio, 16_000))
+    assert np.abs(late[0]).max() > 0.01
+    assert max(np.abs(stems - late[0]).max() for stems in late[1:]) <= BATCHED
+
+
+def test_a_networks_shifts_are_computed_once_for_each_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, asked = FoldedUNet(narrow_network()), list[int]()
+    shifts = network.shifts
+
+    def counted(query: torch.Tensor) -> torch.Tensor:
+        asked.append(len(asked))
+        return shifts(query)
+
+    monkeypatch.setattr(network, "shifts", counted)
+    stream = SeparationStream(
+        build("narrow", "00000000", network, Numbered()), QUERIES, SAMPLE_RATE, 1, profile=SHORT
+    )
+    stems_of(stream, noise(1, 40_000), 8192)
+    assert len(asked) == len(QUERIES)
