@@ -38,10 +38,13 @@ RUNTIMES = ("plain", "eager", "onnx")
 PROFILES = {"offline": OFFLINE, "live": LIVE}
 HOST_RATE, CHANNELS, BLOCK_S = 44100, 2, 10
 REPEATS = 2
+MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
 
 
 class Plain:
     """`ResUNet30` as it is published: nothing folded, and every frame of a window decoded."""
+
+    queries_at_once = 1
 
     def __init__(self, network: ResUNet30) -> None:
         self.device = torch.device("cpu")
@@ -88,7 +91,7 @@ def load(runtime: str) -> Separator:
 
 
 def peak_gb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MEMORY_UNIT / 1e9
 
 
 @torch.inference_mode()
