@@ -104,17 +104,7 @@ def test_a_process_that_dies_takes_one_mix_with_it_and_the_others_are_as_ever(tm
 def test_ctrl_c_leaves_no_partial_file_and_the_next_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_mix(tmp_path / "in" / "0.wav")
-    for number in (1, 2):
-        write_mix(tmp_path / "in" / f"{number}.wav", 1200, number)
-    arguments = ["render", "in", "-q", "drums"]
-    command = [sys.executable, "-m", "soundlasso", *arguments, "--jobs", "2"]
-    events = tmp_path / "events.jsonl"
-    running = subprocess.Popen(
-        [*command, "--events", str(events), "--summary", "summary.jsonl"],
-        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-    wait_for(events, lambda told: progress_of(told) >= {"1.wav", "2.wav"}, running)
+    running = begin_a_long_batch(tmp_path)
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to every process of the job
     _, err = running.communicate(timeout=TIMEOUT_S)
     assert running.returncode == 130
@@ -122,13 +112,51 @@ def test_ctrl_c_leaves_no_partial_file_and_the_next_run_goes_on(
     assert files(tmp_path / "stems") == ["0 - drums.wav", "0 - rest.wav", "0.soundlasso.json"]
     summary = [json.loads(line) for line in (tmp_path / "summary.jsonl").read_text("utf-8").splitlines()]
     assert [(Path(row["mix"]).name, row["state"]) for row in summary] == [("0.wav", "rendered")]
+    go_on(tmp_path, monkeypatch, capsys)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_a_batch_killed_whole_leaves_no_half_file_under_its_name_and_the_next_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running = begin_a_long_batch(tmp_path)
+    os.killpg(running.pid, signal.SIGKILL)  # parent and workers, none of which can tidy up
+    running.communicate(timeout=TIMEOUT_S)
+    assert running.returncode == -signal.SIGKILL
+    named = [name for name in files(tmp_path / "stems") if not name.startswith(".")]
+    assert named == ["0 - drums.wav", "0 - rest.wav", "0.soundlasso.json"]
+    for path in (tmp_path / "stems").glob(".soundlasso-*"):
+        path.unlink()  # hidden, and no worse than litter
+    go_on(tmp_path, monkeypatch, capsys)
+
+
+BATCH = ["render", "in", "-q", "drums"]
+
+
+def begin_a_long_batch(folder: Path) -> "subprocess.Popen[bytes]":
+    """Start a batch of a short mix and two long ones; return when both long ones are being rendered."""
+    write_mix(folder / "in" / "0.wav")
     for number in (1, 2):
-        write_mix(tmp_path / "in" / f"{number}.wav", 0.5, number)
-    monkeypatch.chdir(tmp_path)
-    finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "stems").iterdir()}
-    code, out, _ = run(capsys, *arguments, "--resume", "--json")
+        write_mix(folder / "in" / f"{number}.wav", 1200, number)
+    events = folder / "events.jsonl"
+    running = subprocess.Popen(
+        [sys.executable, "-m", "soundlasso", *BATCH, "--jobs", "2", "--events", str(events),
+         "--summary", "summary.jsonl"],
+        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    wait_for(events, lambda told: progress_of(told) >= {"1.wav", "2.wav"}, running)
+    return running
+
+
+def go_on(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Resume the batch with short mixes; what was finished must not be done twice."""
+    for number in (1, 2):
+        write_mix(folder / "in" / f"{number}.wav", 0.5, number)
+    monkeypatch.chdir(folder)
+    finished = {path: path.stat().st_mtime_ns for path in (folder / "stems").iterdir()}
+    code, out, _ = run(capsys, *BATCH, "--resume", "--json")
     assert (code, len(out.splitlines())) == (0, 3)
-    assert len(files(tmp_path / "stems")) == 9
+    assert len(files(folder / "stems")) == 9
     assert all(path.stat().st_mtime_ns == when for path, when in finished.items()), "done twice"
 
 
