@@ -247,3 +247,17 @@ def test_a_preset_of_another_rate_stamps_at_that_rate(tmp_path: Path, noted: Pat
     assert stamp.time_reference_samples == round((HOUR + round(START_S * RATE)) * rate / RATE)
     assert read_audio(Path(str(part.path)))[1] == rate
     assert "song.wav" not in (tmp_path / "out" / "song.rpp").read_text(encoding="utf-8")
+
+
+def test_the_report_says_what_a_preset_did_with_each_sound(tmp_path: Path, mix: Path) -> None:
+    preset = load_preset("podcast", ["output.report=true", "stem.voice.pan=0.25"])
+    render_preset(mix, preset, tmp_path / "out", length_s=0.5)
+    (page,) = (tmp_path / "out").glob("*.html")
+    text = page.read_text(encoding="utf-8")
+    for told in (
+        "Stem &#x27;voice&#x27;", "query a person talking", "pan 0.25",
+        "effect Compressor, threshold_db -24, ratio 3",
+        "HighpassFilter, cutoff_frequency_hz 80 \u2192 effect PeakFilter", "Rest in the mix", "duck_db -18",
+        "loudness_lufs -16",
+    ):  # fmt: skip
+        assert told in text, told

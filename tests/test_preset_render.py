@@ -32,6 +32,7 @@ from soundlasso.dsp.metrics import null_depth_db
 from soundlasso.dsp.true_peak import true_peak
 from soundlasso.models.offline import separate
 from soundlasso.models.separator import Separator
+from soundlasso.models.stream import SeparationStream
 from tests.signals import Audio, blocks, noise
 
 DEMO = Path(__file__).parent.parent / "examples" / "demo.flac"
@@ -132,6 +133,18 @@ def test_each_stem_has_its_own_rivals(lariat: Separator, mixture: Audio) -> None
     np.testing.assert_allclose(found[1], both.sum(0), atol=SAME)
     np.testing.assert_allclose(found[2], separate(mixture, RATE, "a violin", gate=gate), atol=SAME)
     assert stream.presence.shape == (3,)
+
+
+def test_a_stem_of_many_sounds_is_as_sure_as_the_surest_of_them(lariat: Separator, mixture: Audio) -> None:
+    texts = ("a violin", "a man speaking", "a dog barking")
+    alone = SeparationStream(lariat, texts, RATE, 2, consistent=True)
+    stream = PresetStream(Preset(stems=(Stem(name="a", queries=texts),)), lariat, RATE, 2)
+    alone.process(mixture)
+    stream.process(mixture)
+    assert np.ptp(alone.presence) > 0.05, "all alike tell nothing"
+    np.testing.assert_allclose(stream.presence, [alone.presence.max()], atol=SAME)
+    wanted = alone.take_presence().max(0, keepdims=True)
+    np.testing.assert_allclose(stream.take_presence(), wanted, atol=SAME)
 
 
 def test_competing_stems_take_no_more_than_there_is(lariat: Separator, mixture: Audio) -> None:

@@ -30,6 +30,7 @@ from soundlasso.dsp.loudness import LoudnessMeter
 from soundlasso.dsp.metrics import level_db
 
 if TYPE_CHECKING:
+    from soundlasso.bridge.presets.preset import Preset
     from soundlasso.bridge.render_plan import RenderPlan
     from soundlasso.bridge.render_result import RenderResult, StemResult
 
@@ -236,10 +237,32 @@ def _facts(plan: "RenderPlan", result: "RenderResult") -> dict[str, str]:
         "Stems and rest against the mix": _null(result.null_db),
         "Time to render": f"{result.realtime_factor:.3f} of real time",
         **{name: _shown(value) for name, value in _changed_settings(plan).items()},
+        **(_preset_facts(plan.settings.preset) if plan.settings.preset else {}),
         "Notes": "; ".join(result.warnings),
         "Made by": f"soundlasso {version('soundlasso')}",
     }
     return {name: plain_text(value) for name, value in facts.items() if value}
+
+
+def _preset_facts(preset: "Preset") -> dict[str, str]:
+    """Say what a preset does with each sound, and with the mix, as its file has it."""
+    from soundlasso.bridge.presets.reading import to_table
+
+    parts: dict[str, Any] = {f"Stem {stem.name!r}": stem for stem in preset.stems}
+    parts |= {"Rest in the mix": preset.rest, "Whole mix": preset.mix, "Output": preset.output}
+    return {name: _said(to_table(part)) for name, part in parts.items()}
+
+
+def _said(table: dict[str, Any]) -> str:
+    """Write settings in a line; an item of a chain begins with its effect."""
+    words = []
+    for key, value in table.items():
+        if key == "chain":
+            links = (", ".join(f"{k} {_shown(v)}" for k, v in link.items()) for link in value)
+            words.append("through " + " \u2192 ".join(links))
+        else:
+            words.append(f"{key} {_shown(value)}")
+    return "; ".join(words)
 
 
 def _null(null_db: float | None) -> str:
@@ -266,4 +289,4 @@ def _label(setting: str) -> str:
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
