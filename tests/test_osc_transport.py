@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from pythonosc import slip
 
-from soundlasso.bridge.osc import transport
+from soundlasso.bridge.osc import connection
 from soundlasso.bridge.osc.framing import Framing, LengthPrefixed, Slip
 from soundlasso.bridge.osc.packet import Message, decode, encode
 from tests.osc_help import ANSWER_LIMIT_S, Ear, Running
@@ -119,7 +119,7 @@ def test_a_client_over_tcp_is_told_and_then_forgotten(server: Running, ear: Ear)
 
 
 def test_who_stops_in_the_middle_is_ended(monkeypatch: pytest.MonkeyPatch, server: Running, ear: Ear) -> None:
-    monkeypatch.setattr(transport, "PARTIAL_LIMIT_S", 0.2)
+    monkeypatch.setattr(connection, "PARTIAL_LIMIT_S", 0.2)
     for start in (b"\0\0\0\x20/lasso", slip.END + b"/lasso", b"GET / HT"):
         with Line(server.port, Slip()) as line:
             line.socket.sendall(start)
@@ -137,7 +137,7 @@ def test_who_never_reads_is_ended(server: Running, ear: Ear) -> None:
 
 
 def test_silent_connections_give_way(monkeypatch: pytest.MonkeyPatch, server: Running) -> None:
-    monkeypatch.setattr(transport, "MAX_CONNECTIONS", 8)
+    monkeypatch.setattr(connection, "MAX_CONNECTIONS", 8)
     silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
     with Line(server.port, Slip()) as line:
         line.send("/lasso/ping", 3)

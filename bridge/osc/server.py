@@ -16,6 +16,7 @@ from soundlasso.bridge.osc.address import is_pattern
 from soundlasso.bridge.osc.bundles import Schedule
 from soundlasso.bridge.osc.call import MAX_ANSWER_RATIO, Call, Request
 from soundlasso.bridge.osc.clients import Clients, Outbox, Peer, Topic
+from soundlasso.bridge.osc.connection import Connection
 from soundlasso.bridge.osc.dispatch import Place, Tree, resolve
 from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.jail import Jail
@@ -27,7 +28,8 @@ from soundlasso.bridge.osc.packet import Bundle, Message, decode, encode
 from soundlasso.bridge.osc.process import SILENCE_LIMIT_S
 from soundlasso.bridge.osc.state import State
 from soundlasso.bridge.osc.table import TABLE, Access
-from soundlasso.bridge.osc.transport import Connection, Port, UdpPeer, is_loopback, open_port
+from soundlasso.bridge.osc.transport import Port, is_loopback, open_port
+from soundlasso.bridge.osc.udp import UdpPeer
 from soundlasso.bridge.osc.web import WebTalk
 from soundlasso.dsp.errors import SoundlassoError
 

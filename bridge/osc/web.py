@@ -23,8 +23,8 @@ from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.packet import MAX_PACKET_BYTES, Message
 
 if TYPE_CHECKING:
+    from soundlasso.bridge.osc.connection import Connection
     from soundlasso.bridge.osc.server import Server
-    from soundlasso.bridge.osc.transport import Connection
 
 
 class WebTalk:
