@@ -21,10 +21,12 @@ from scipy import signal
 
 import soundlasso
 from soundlasso.bridge.audiofile import read_audio
+from soundlasso.bridge.effect import StreamSpec
 from soundlasso.bridge.presets.hearing import PresetStream, plan_hearings
 from soundlasso.bridge.presets.library import CONFIG_VARIABLE, load_preset, shipped_folder
 from soundlasso.bridge.presets.preset import Output, Preset, Stem
 from soundlasso.bridge.presets.reading import parse_preset
+from soundlasso.bridge.presets.remix import Remix
 from soundlasso.bridge.presets.tracks import resampled_frames
 from soundlasso.bridge.render_result import RenderResult, StemResult
 from soundlasso.dsp.errors import Cancelled
@@ -112,6 +114,22 @@ def test_strips_can_be_edited_while_they_play(mixture: Audio) -> None:
     assert np.abs(board(mixture, RATE)).max() < 1e-4
     with pytest.raises(KeyError, match="no strip 'drums'; there are voice, rest"):
         remix["drums"]  # type: ignore[index]
+
+
+def test_a_remix_that_is_cleared_in_mid_stream_is_as_new(mixture: Audio) -> None:
+    preset = parse_preset(
+        '[stem.a]\nquery = "drums"\nchain = [{effect = "Reverb"}]\n[rest]\nduck_db = -3\n[mix]\nwrite = true'
+    )
+    remix, spec = Remix(preset), StreamSpec(RATE, 2, 4096)
+
+    def play() -> Audio:
+        return np.concatenate([*(remix.push(block) for block in spec.blocks(mixture)), remix.drain()], axis=1)
+
+    remix.start(spec)
+    fresh = play()
+    remix.push(mixture[:, :30001])
+    remix.clear()
+    np.testing.assert_allclose(play(), fresh, atol=SAME)
 
 
 def test_each_stem_has_its_own_rivals(lariat: Separator, mixture: Audio) -> None:
