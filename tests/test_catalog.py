@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -259,11 +260,28 @@ def test_a_file_that_is_not_the_known_one_is_refused(hub: str, tmp_path: Path) -
 
 
 def serve_audiosep(monkeypatch: pytest.MonkeyPatch, checkpoint: Path) -> None:
-    files = {
-        catalog.entry("audiosep").file.path: checkpoint.read_bytes(),
-        "tokenizer.json": checkpoint.with_name("tokenizer.json").read_bytes(),
-    }
-    monkeypatch.setattr(Hub, "files", files)
+    entry, content = catalog.entry("audiosep"), checkpoint.read_bytes()
+    words = checkpoint.with_name("tokenizer.json").read_bytes()
+    monkeypatch.setattr(Hub, "files", {entry.file.path: content, "tokenizer.json": words})
+    file = dataclasses.replace(entry.file, sha256=hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(catalog, "ENTRIES", (dataclasses.replace(entry, file=file),))
+
+
+def test_every_checkpoint_is_known_by_its_whole_hash() -> None:
+    known = [entry.file for entry in catalog.ENTRIES] + [catalog.TEXT_FILES["clap"].weights]
+    assert all(re.fullmatch(r"[0-9a-f]{64}", file.sha256) for file in known)
+    assert len({file.sha256 for file in known}) == len(known)
+
+
+def test_a_checkpoint_that_changed_at_its_source_is_not_imported(
+    hub: str, checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve_audiosep(monkeypatch, checkpoint)
+    path = catalog.entry("audiosep").file.path
+    monkeypatch.setitem(Hub.files, path, Hub.files[path] + b"more")
+    with pytest.raises(ModelError, match="another file than it was"):
+        catalog.get("audiosep", hub)
+    assert catalog.installed() == {}
 
 
 def test_ctrl_c_leaves_nothing_and_the_next_try_succeeds(
@@ -338,7 +356,8 @@ def test_the_command_lists_shows_imports_verifies_and_removes(checkpoint: Path) 
     tokenizer = str(checkpoint.with_name("tokenizer.json"))
     assert "mine:" in run("import", str(checkpoint), "--as", "mine", "--tokenizer", tokenizer)
     assert "imported from audiosep.ckpt" in run("list")
-    assert "SHA-256 of the source" in run("show", "mine")
+    assert "published as: none that soundlasso knows" in run("show", "mine")
+    assert f"SHA-256: {catalog.entry('audiosep').file.sha256}\n" in run("show", "audiosep")
     assert run("verify") == "mine: whole\n"
     run("remove", "mine")
     assert catalog.installed() == {}

@@ -36,7 +36,8 @@ def show(name: Name) -> None:
     here = catalog.installed().get(name)
     if here is not None:
         told = {"source": here.source, "licence": here.licence, "SHA-256 of the source": here.source_sha256}
-        told |= {"text encoder": here.encoder, "runtimes": "eager, onnx" if here.graph else "eager"}
+        told |= {"published as": _published(here.source_sha256), "text encoder": here.encoder}
+        told |= {"runtimes": "eager, onnx" if here.graph else "eager"}
         told |= {f"file {file}": digest for file, digest in here.files.items()}
         told["folder"] = str(catalog.cache_folder() / name)
     elif name == _LARIAT[0]:
@@ -44,7 +45,8 @@ def show(name: Name) -> None:
     else:
         wanted = catalog.entry(name)
         told = {"good for": wanted.good_for, "licence": wanted.licence, "source": wanted.file.address}
-        told |= {"size": _size(wanted.file.size_bytes), "here": f"no; soundlasso models get {name}"}
+        told |= {"size": _size(wanted.file.size_bytes), "SHA-256": wanted.file.sha256}
+        told |= {"here": f"no; soundlasso models get {name}"}
     for key, value in told.items():
         typer.echo(f"{key}: {value}")
 
@@ -106,6 +108,12 @@ def _rows() -> list[dict[str, str]]:
         {"name": name, "state": states.get(name, "to get"), "good_for": good_for, "licence": licence}
         for name, good_for, licence in known
     ]
+
+
+def _published(sha256: str) -> str:
+    """Say which of the catalogue's checkpoints a file is."""
+    names = [entry.name for entry in catalog.ENTRIES if entry.file.sha256 == sha256]
+    return names[0] if names else "none that soundlasso knows"
 
 
 def _tell(model: catalog.Installed) -> None:
