@@ -1,6 +1,9 @@
 """The exported graph in its runtime: torch's numbers, for any window, chosen by name and refused by name."""
 
+import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -67,6 +70,44 @@ def test_two_windows_of_one_network_do_not_share_what_they_give(folded: FoldedUN
     kept = first.clone()
     other(torch.zeros(1, 32, 1025), shifts)
     assert torch.equal(first, kept)
+
+
+INTERRUPTED = """
+import os, signal, threading
+import torch
+from soundlasso.models.resunet_folded import FoldedUNet
+from soundlasso.models.resunet_graph import export
+from soundlasso.models.resunet_onnx import OnnxUNet
+from tests.audiosep_rule import condition, narrow_network
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell may have turned off
+folded = FoldedUNet(narrow_network())
+graph = bytearray(export(folded))
+shifts, heard = folded.shifts(condition(0)), torch.ones(1, 32, 1025)
+for number in range(12):
+    later = threading.Timer(0.03 * number, os.kill, (os.getpid(), signal.SIGINT))
+    try:
+        later.start()
+        while True:  # loaded, compiled, asked and let go of
+            maps = OnnxUNet(folded, lambda: graph).window(1, 32, 0, 0)
+            for _ in range(5):
+                maps(heard, shifts)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    later.join()
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+def test_ctrl_c_ends_the_runtime_at_any_moment_without_a_crash() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", INTERRUPTED],
+        capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGINT, done.stderr
+    assert done.stdout == "interrupted\n" * 12
+    assert done.stderr.endswith("KeyboardInterrupt\n") and "Fatal" not in done.stderr
 
 
 def test_the_same_network_gives_the_same_file(folded: FoldedUNet, graph: bytearray) -> None:
