@@ -99,7 +99,7 @@ class WindowEngine:
         if self._maps is None:  # not before, for a text tower is let go of once it has encoded the queries
             self._maps = self._network.window(*self._shape)
         shifts = torch.stack([self._network.shifts(vector) for vector in vectors])
-        self._shifts: Sequence[Tensor] = shifts.split(self._network.queries_at_once)
+        self._shifts: Sequence[Tensor] = torch.split(shifts, self._network.queries_at_once)
         self._asked = asked
         queries = len(asked.queries)
         for part in (self._writer, self._host, self._gate):
@@ -140,8 +140,10 @@ class WindowEngine:
         """Give the stems of a window, (C, T, bins) -> (Q, C, samples), some frames at a time."""
         gains = self._faded(self._gains(_magnitudes(window, self._stereo)))  # (Q, C or 1, hop, bins)
         heard = window[:, self._past : self._past + self._hop]
-        for some, few in zip(gains.split(_FRAMES_AT_ONCE, 2), heard.split(_FRAMES_AT_ONCE, 1), strict=True):
-            yield self._writer.process(few * some * self._opened(some, few))
+        for start in range(0, self._hop, _FRAMES_AT_ONCE):
+            few = slice(start, start + _FRAMES_AT_ONCE)
+            some = gains[:, :, few]
+            yield self._writer.process(heard[:, few] * some * self._opened(some, heard[:, few]))
 
     def _gains(self, magnitudes: Tensor) -> Tensor:
         """Return each query's gains, (B, T, bins) -> (Q, B, hop + fade, bins)."""
@@ -158,7 +160,8 @@ class WindowEngine:
         if queries == 1:
             return gain(self._maps(magnitudes, shifts[0]))[None]
         maps = self._maps(magnitudes.repeat(queries, 1, 1), shifts.repeat_interleave(rows, 0))
-        return gain(maps).unflatten(0, (queries, rows))
+        gains = gain(maps)
+        return gains.reshape(queries, rows, *gains.shape[1:])
 
     def _faded(self, gains: Tensor) -> Tensor:
         """Return the gains of the hop, faded in from the last window's."""
