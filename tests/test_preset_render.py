@@ -263,6 +263,19 @@ def test_the_mix_meets_its_loudness_below_the_ceiling(
     assert [path.suffix for path in (tmp_path / "out").iterdir()].count(".part") == 0
 
 
+def test_a_nearly_silent_recording_is_turned_up_by_40_db_and_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "hiss.wav"
+    hiss = noise(1, 2 * RATE) * np.float32(10 ** (-44 / 20))
+    soundfile.write(path, hiss.T, RATE, subtype="FLOAT")
+    before = pyloudnorm.Meter(RATE).integrated_loudness(hiss.T)
+    assert -68 < before < -56, "between the gate of the measure and 40 dB below the target"
+    result = parse_preset(NEUTRAL + "[output]\nloudness_lufs = -12").render(path, tmp_path / "out")
+    after = pyloudnorm.Meter(RATE).integrated_loudness(read(result.mixdown).T)
+    assert after - before == pytest.approx(40, abs=LOUDNESS_LU)
+    (told,) = result.warnings
+    assert "LUFS, not -12: it is turned up by 40 dB, and more would be noise; record it louder" in told
+
+
 def test_a_loudness_that_peaks_forbid_is_told(tmp_path: Path) -> None:
     path = tmp_path / "clicks.wav"
     clicks = np.zeros((1, 2 * RATE), np.float32)

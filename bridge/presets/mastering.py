@@ -102,14 +102,15 @@ class Master:
             gain_db += missing
             lufs, trim_db = self._try(gain_db)
         if abs(self._target_lufs - lufs) > _CLOSE_LU:
-            self._note(lufs)
+            self.notes = (self._note(lufs, gain_db),)
         return gain_db, trim_db
 
-    def _note(self, lufs: float) -> None:
-        self.notes = (
-            f"the mix is at {lufs:.1f} LUFS, not {self._target_lufs:g}: its peaks may not exceed "
-            f"{self._ceiling_db:g} dBTP; compress it in [mix] or ask for less",
-        )
+    def _note(self, lufs: float, gain_db: float) -> str:
+        missed = f"the mix is at {lufs:.1f} LUFS, not {self._target_lufs:g}"
+        if self._meters.read()[1] + gain_db <= self._ceiling_db:  # nothing was limited
+            return f"{missed}: it is turned up by {gain_db:.0f} dB, and more would be noise; record it louder"
+        peaks = f"its peaks may not exceed {self._ceiling_db:g} dBTP"
+        return f"{missed}: {peaks}; compress it in [mix] or ask for less"
 
     def _try(self, gain_db: float) -> tuple[float, float]:
         """Return the loudness that a gain leads to, and the trim that it needs."""
