@@ -64,13 +64,16 @@ class Worker:
 
     def _read(self, commands: TextIO) -> None:
         for text in commands:
-            command = json.loads(text)
-            cancel = self._cancels.setdefault(command["job"], threading.Event())
-            if command["do"] == "cancel":
-                cancel.set()
-            else:
-                self._commands.put(command)
+            self._obey(json.loads(text))
         self._end()
+
+    def _obey(self, command: Line) -> None:
+        """Take a job, or cancel one; a cancel that comes too late must not meet the next job of that name."""
+        if command["do"] == "render":
+            self._cancels[command["job"]] = threading.Event()
+            self._commands.put(command)
+        elif cancel := self._cancels.get(command["job"]):
+            cancel.set()
 
     def _end(self) -> None:
         """Stop rendering, or, if nothing is rendered, exit at once: loading a model takes long."""
