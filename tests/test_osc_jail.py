@@ -62,7 +62,9 @@ def test_a_folder_may_be_new(root: Path, name: str) -> None:
     assert Jail(root).folder(name) == (root / name).resolve()
 
 
-@pytest.mark.parametrize("name", ["..", "away", "away/new", "../new", "mix.wav"])
+@pytest.mark.parametrize(
+    "name", ["..", "away", "away/new", "../new", "mix.wav", "mix.wav/new", "x" * 300, "a\0b"]
+)
 def test_a_folder_outside_is_refused(root: Path, name: str) -> None:
     with pytest.raises(OscError) as refusal:
         Jail(root).folder(name)

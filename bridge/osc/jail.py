@@ -50,7 +50,13 @@ class Jail:
             With code ``bad_path`` when it is outside or something else is there.
         """
         path = self._inside(text)
-        if path.exists() and not path.is_dir():
+        try:
+            is_other = not stat.S_ISDIR(path.stat().st_mode)
+        except FileNotFoundError:
+            return path
+        except OSError as error:  # a name too long, a folder that may not be read
+            raise OscError("bad_path", f"no folder {text[:256]!r}: {error.strerror}") from None
+        if is_other:
             raise OscError("bad_path", f"{text[:256]!r} is not a folder")
         return path
 
