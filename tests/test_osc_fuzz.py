@@ -4,10 +4,12 @@ stays flat, its counters are right.
 For some seconds here; ``SOUNDLASSO_FUZZ_S=600 python -m pytest -s tests/test_osc_fuzz.py`` takes ten minutes.
 """
 
+import asyncio
 import gc
 import os
 import random
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -16,10 +18,10 @@ import pytest
 
 from soundlasso.bridge.osc.arguments import Arg
 from soundlasso.bridge.osc.framing import LengthPrefixed, Slip
-from soundlasso.bridge.osc.packet import encode
+from soundlasso.bridge.osc.packet import NTP_TO_UNIX_S, encode
 from soundlasso.bridge.osc.table import ROWS, Access, Row
 from tests.osc_help import ANSWER_LIMIT_S, Ear, Running, running
-from tests.test_osc_packet import mutated, raw_bundle
+from tests.test_osc_packet import mutated, raw_bundle, raw_message
 
 DURATION_S = float(os.environ.get("SOUNDLASSO_FUZZ_S", "5"))
 PATIENCE_S = ANSWER_LIMIT_S if DURATION_S < 60 else 120.0  # a long run is given the time that is left over
@@ -55,7 +57,10 @@ def valid_packets() -> list[bytes]:
     packets = [packet_of(row) for row in ROWS if row.access is not Access.SENT]
     bundles = [raw_bundle(*packets[i : i + 3]) for i in range(0, len(packets), 3)]
     patterns = [encode(address, [1]) for address in ("/lasso/slot/*/mute", "//gain", "/lasso/{mix,gate}")]
-    return [*packets, *bundles, *patterns]
+    soon = struct.pack(">Q", int((time.time() + NTP_TO_UNIX_S + 1) * 2**32))
+    dated = [raw_bundle(packet, time_tag=soon) for packet in packets[::7]]
+    latin1 = raw_message(b"/lasso/query", b",s", b"caf\xe9\0\0\0\0")
+    return [*packets, *bundles, *patterns, *dated, latin1]
 
 
 def rss_bytes() -> int:
@@ -101,6 +106,7 @@ def test_mutated_traffic_harms_nothing(server: Running, ear: Ear, caplog: pytest
     rng = random.Random(SEED)
     valid = valid_packets()
     counters = server.server.counters
+    tasks_before = server.ask(lambda: len(asyncio.all_tasks()))
     started_s, sent, streams, grown_from = time.monotonic(), 0, 0, 0
     while (elapsed_s := time.monotonic() - started_s) < DURATION_S:
         before = server.ask(lambda: counters.packets)
@@ -115,5 +121,7 @@ def test_mutated_traffic_harms_nothing(server: Running, ear: Ear, caplog: pytest
     errors = server.ask(lambda: counters.errors)
     print(f"\n{sent} packets, {streams} streams, {errors} refused, memory grew by {growth / 1e6:.1f} MB")
     assert 0 < errors < sent + 10 * streams
+    assert server.ask(lambda: counters.latin1) > 0
+    assert server.ask(lambda: len(asyncio.all_tasks())) <= tasks_before
     assert growth < RSS_GROWTH_LIMIT_BYTES
     assert not list(server.server.options.root.iterdir())

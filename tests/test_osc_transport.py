@@ -10,9 +10,9 @@ from pythonosc import slip
 
 from soundlasso.bridge.osc import connection
 from soundlasso.bridge.osc.framing import Framing, LengthPrefixed, Slip
-from soundlasso.bridge.osc.packet import Message, decode, encode
+from soundlasso.bridge.osc.packet import NTP_TO_UNIX_S, Message, decode, encode
 from tests.osc_help import ANSWER_LIMIT_S, Ear, Running
-from tests.test_osc_packet import REFUSED, raw_bundle, raw_message
+from tests.test_osc_packet import ACCEPTED, REFUSED, raw_bundle, raw_message
 
 PING_LIMIT_S = 0.1  # after each hostile packet, with others computing on the same machine
 FLOOD_PACKETS = 3_000
@@ -146,6 +146,30 @@ def test_silent_connections_give_way(monkeypatch: pytest.MonkeyPatch, server: Ru
         half.close()
 
 
+def dated(ahead_s: float) -> bytes:
+    """A bundle with a time tag so far ahead."""
+    time_tag = struct.pack(">Q", int((time.time() + ahead_s + NTP_TO_UNIX_S) * 2**32))
+    return raw_bundle(encode("/lasso/ping", ["dated"]), time_tag=time_tag)
+
+
+@pytest.mark.parametrize("ahead_s", [-3600.0, 0.0])
+def test_what_is_late_is_done_now(ear: Ear, ahead_s: float) -> None:
+    ear.socket.send(dated(ahead_s))
+    assert ear.wait("/lasso/pong", 1.0) == ("dated",)
+
+
+@pytest.mark.parametrize("ahead_s", [61.0, 365 * 86400.0])
+def test_what_is_too_far_ahead_is_refused(ear: Ear, ahead_s: float) -> None:
+    ear.socket.send(dated(ahead_s))
+    assert ear.wait("/lasso/fail")[1] == "too_far"
+
+
+def test_what_is_a_minute_ahead_waits_and_can_be_dropped(ear: Ear) -> None:
+    ear.socket.send(dated(59.0))
+    assert ear.silence() == []
+    assert ear.ask("/lasso/clearsched", answer="/lasso/done") == ("/lasso/clearsched", 1)
+
+
 def pinged_s(ear: Ear) -> float:
     start_s = time.perf_counter()
     ear.ask("/lasso/ping", answer="/lasso/pong")
@@ -154,7 +178,10 @@ def pinged_s(ear: Ear) -> float:
 
 def test_the_server_answers_at_once_after_every_hostile_packet(ear: Ear) -> None:
     hostile = [data for data, _ in REFUSED.values() if len(data) < 65000]
+    hostile += [data for data, _ in ACCEPTED.values()]
+    hostile += [raw_message(address, b",") for address in (b"/a b,c", b"/{a,b", b"/[z-a]")]
     hostile.append(raw_message(b"/" + b"*a" * 14 + b"!", b","))
+    hostile.append(dated(365 * 86400.0))
     hostile.append(raw_message(b"//" + b"*a*" * 30 + b"//*" * 40, b","))
     hostile.append(raw_bundle(*[raw_message(b"//*", b",")] * 3))
     slowest_s = 0.0
