@@ -22,7 +22,9 @@ AUDIO = (0.1 * np.random.default_rng(11).standard_normal((2, 100_000))).astype(n
 
 @pytest.fixture
 def session(tmp_path: Path) -> Session:
-    return Session(tmp_path, AUDIO)
+    folder = tmp_path / "it's $HOME `id`"  # what a shell would make something of
+    folder.mkdir()
+    return Session(folder, AUDIO)
 
 
 def installed(folder: Path, port: int = 17770) -> Path:
@@ -46,6 +48,15 @@ def test_the_stems_of_a_region_are_imported_where_it_is(session: Session, tmp_pa
     assert ["PROGRESS"] in lines
     assert ["CLOSED"] in lines
     assert sorted(path.name for path in session.folder.glob("soundlasso*")) == ["soundlasso"]
+
+
+def test_a_request_that_cannot_be_written_is_told(session: Session, tmp_path: Path) -> None:
+    script = installed(tmp_path / "scripts") / "soundlasso_separate.lua"
+    script.write_text(script.read_text().replace('"soundlasso-%d-%d.request"', '"none/%d-%d.request"'))
+    lines = session.run(script, '{ sounds = "drums", mute = true }')
+    (message,) = [line[1] for line in lines if line[0] == "MESSAGE"]
+    assert message.startswith("Cannot write beside the session: ")
+    assert ["MUTED", "false"] in lines
 
 
 def test_cancelling_leaves_nothing(session: Session, tmp_path: Path) -> None:

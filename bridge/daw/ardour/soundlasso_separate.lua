@@ -51,7 +51,8 @@ function factory () return function ()
 		local rate = Session:nominal_sample_rate ()
 		local name = string.format ("soundlasso-%d-%d.request", os.time (), number)
 		local request = ARDOUR.LuaAPI.build_filename (Session:path (), name)
-		local file = assert (io.open (request, "wb"))
+		local file, reason = io.open (request, "wb")
+		if not file then return nil, reason end
 		for _, path in ipairs (region_files (region)) do file:write ("path\t", path, "\n") end
 		for _, query in ipairs (queries) do file:write ("query\t", query, "\n") end
 		file:write ("out\t", ARDOUR.LuaAPI.build_filename (Session:path (), "soundlasso"), "\n")
@@ -62,11 +63,11 @@ function factory () return function ()
 	end
 
 	local function start_program (request)
-		local line = string.format ('%s daw run "%s"', COMMAND, request)
 		if ARDOUR.LuaAPI.build_filename ("a", "b"):find ("\\", 1, true) then
-			os.execute ('start "" /B ' .. line)
-		else -- Ardour's own libraries are not for other programs
-			os.execute ("env -u LD_LIBRARY_PATH " .. line .. " >/dev/null 2>&1 &")
+			os.execute (string.format ('start "" /B %s daw run "%s"', COMMAND, request))
+		else -- Ardour's own libraries are not for other programs, and a folder may be called $HOME
+			local quoted = "'" .. request:gsub ("'", "'\\''") .. "'"
+			os.execute ("env -u LD_LIBRARY_PATH " .. COMMAND .. " daw run " .. quoted .. " >/dev/null 2>&1 &")
 		end
 	end
 
@@ -143,7 +144,8 @@ function factory () return function ()
 	local queries = answer and split (answer["sounds"]) or {}
 	if #queries == 0 then return end
 	for number, region in ipairs (regions) do
-		local request = write_request (region, queries, number)
+		local request, reason = write_request (region, queries, number)
+		if not request then return complain ("Cannot write beside the session: " .. reason) end
 		local job = wait_for_stems (request, region:name ())
 		if job.failed then return complain (region:name () .. "\n\n" .. job.failed) end
 		if not job.done then return end -- cancelled
