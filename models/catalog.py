@@ -257,10 +257,10 @@ def load(name: str, device: str = "cpu", runtime: Runtime = "auto") -> Separator
     """
     chosen = choose(runtime, device)
     model = verify(name)
-    network = _network(model, chosen, device)  # before the text tower, which is let go of after the queries
     text = TOWERS[model.encoder](
         lambda: load_safetensors(model.folder / model.text), model.folder / model.tokenizer
     )
+    network = _network(model, chosen, device)
     return build(name, model.files[model.separator][:8], network, text)
 
 
