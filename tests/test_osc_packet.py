@@ -65,6 +65,11 @@ REFUSED = {
     ),
     "200 nested bundles": (nested(200), "malformed"),
     "3000 nested bundles": (nested(3000), "malformed"),
+    "9 nested bundles": (nested(packet.MAX_DEPTH + 1), "malformed"),
+    "9 nested arrays": (raw_message(b"/a", b"," + b"[" * 9 + b"]" * 9), "malformed"),
+    "blob of size -4": (raw_message(b"/abc", b",ib", struct.pack(">ii", 1, -4)), "malformed"),
+    "character zero": (raw_message(b"/abc", b",c", bytes(4)), "malformed"),
+    "257 arguments": (raw_message(b"/a", b"," + b"T" * 257), "too_large"),
     "20000 nested arrays": (raw_message(b"/a", b"," + b"[" * 20000 + b"]" * 20000), "too_large"),
     "100 nested arrays": (raw_message(b"/a", b"," + b"[" * 100 + b"]" * 100), "malformed"),
     "array not opened": (raw_message(b"/a", b",]"), "malformed"),
@@ -102,7 +107,11 @@ ACCEPTED = {
         Message("#reply", ("ok",)),
     ),
     "empty bundle": (raw_bundle(), Bundle(None, ())),
-    "8 nested bundles": (nested(1), Bundle(None, (Message("/x"),))),
+    "256 arguments": (raw_message(b"/a", b"," + b"T" * 256), Message("/a", (True,) * 256)),
+    "Latin-1 before UTF-8": (
+        raw_message(b"/a", b",ss", padded(b"caf\xe9") + padded("é".encode())),
+        Message("/a", ("café", "é"), latin1=True),
+    ),
     "star pattern": (raw_message(b"/" + b"*a" * 14 + b"!", b","), Message("/" + "*a" * 14 + "!")),
 }
 
