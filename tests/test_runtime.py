@@ -33,7 +33,7 @@ def graph(folded: FoldedUNet) -> bytearray:
 
 
 @pytest.mark.parametrize(
-    ("rows", "frames", "past", "future"), [(1, 32, 0, 0), (2, 320, 96, 32), (1, 320, 160, 152)]
+    ("rows", "frames", "past", "future"), [(1, 32, 0, 0), (2, 320, 96, 32), (1, 320, 160, 152), (1, 96, 32, 31)]
 )
 @torch.inference_mode()
 def test_gains_are_torchs(
