@@ -128,6 +128,8 @@ def test_a_file_is_played_and_its_slots_are_moved(server: Running) -> None:
         assert state == "playing"
         assert 0.0 < latency_s < 0.5
         assert late == 0
+        *_, rate_hz, told_s = ear.ask("/lasso/status", answer="/lasso/status/reply")
+        assert (rate_hz, told_s) == (RATE_HZ, latency_s)
         assert ear.wait("/lasso/slot/1/presence")[0] >= 0.0
         while ear.wait("/lasso/meter/slot/1")[1] == 0.0:
             pass  # the latency of the stream passes in silence
@@ -138,6 +140,7 @@ def test_a_file_is_played_and_its_slots_are_moved(server: Running) -> None:
         ear.ask("/lasso/slot/1/query", " ", answer="/lasso/done")
         ear.ask("/lasso/stream/stop", answer="/lasso/done")
         assert ear.wait("/lasso/stream/state", READY_LIMIT_S)[0] == "stopped"
+        assert ear.ask("/lasso/status", answer="/lasso/status/reply")[-2:] == (0.0, 0.0)
     recorded, rate_hz = soundfile.read(root / "heard.wav", always_2d=True)
     assert rate_hz == RATE_HZ
     assert np.abs(recorded).max() > 0.0

@@ -44,7 +44,7 @@ def test_each_query_becomes_a_slot_with_its_level() -> None:
     assert state.slots == {
         1: Slot("drums", -7.0),
         2: Slot("a snare", -7.0),
-        3: Slot("a voice", 12.0, enable=0),  # goes, and is no part of the rest
+        3: Slot("a voice", 12.0, enable=0, name="v"),  # goes, and is no part of the rest
     }
     settings = state.settings
     assert (settings.gate, settings.rest, settings.format, settings.avoid) == (0, 0, "flac", "a choir")
@@ -131,3 +131,23 @@ def test_pings_are_answered_while_a_preset_loads(server: Running, ear: Ear) -> N
     ear.ask("/lasso/ping", answer="/lasso/pong")
     assert time.monotonic() - start_s < 1.0
     ear.wait("/lasso/done", LOAD_LIMIT_S)
+
+
+def test_sync_waits_for_a_preset_that_loads(server: Running, ear: Ear) -> None:
+    ear.send("/lasso/preset/load", "podcast")
+    ear.send("/lasso/sync", 5)
+    assert ear.wait("/lasso/synced", LOAD_LIMIT_S) == (5,)
+    order = [message.address for message in ear.heard]
+    assert order.index("/lasso/done") < order.index("/lasso/synced")
+    assert ear.ask("/lasso/slot/1/query", answer="/lasso/slot/1/query") == ("a person talking",)
+    assert ear.ask("/lasso/slot/1/name", answer="/lasso/slot/1/name") == ("voice",)
+
+
+def test_a_slots_name_is_its_stems_in_a_preset(server: Running, ear: Ear, own_folder: Path) -> None:
+    ear.ask("/lasso/query", "an electric guitar", answer="/lasso/done")
+    ear.ask("/lasso/slot/1/name", "lead", answer="/lasso/done")
+    ear.ask("/lasso/slot/2/query", "drums", answer="/lasso/done")
+    ear.send("/lasso/preset/save", "mine")
+    ear.wait("/lasso/done", LOAD_LIMIT_S)
+    stems = {stem.name: stem.queries for stem in load_preset("mine").stems}
+    assert stems == {"lead": ("an electric guitar",), "drums": ("drums",)}

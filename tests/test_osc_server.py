@@ -44,6 +44,17 @@ def test_the_short_address_is_slot_one(ear: Ear) -> None:
     assert ear.ask("/lasso/slot/1/query") == ("solo violin",)
 
 
+def test_the_residual_is_another_name_of_the_rest(server: Running, ear: Ear) -> None:
+    with Ear(server.port) as other:
+        other.ask("/lasso/listen", "/lasso/rest", answer="/lasso/done")
+        assert other.wait("/lasso/rest") == (1,)  # as it is
+        assert ear.ask("/lasso/residual", 0, answer="/lasso/done") == ("/lasso/residual", 0)
+        assert other.wait("/lasso/rest") == (0,)
+        other.ask("/lasso/ignore", "/lasso/rest", answer="/lasso/done")
+    assert ear.ask("/lasso/rest", 1, answer="/lasso/done") == ("/lasso/rest", 1)
+    assert ear.ask("/lasso/residual", answer="/lasso/residual") == (1,)
+
+
 def test_a_value_beyond_the_range_is_moved_and_the_answer_shows_it(ear: Ear) -> None:
     assert ear.ask("/lasso/mix", 7, answer="/lasso/done") == ("/lasso/mix", 1.0)
 
@@ -85,6 +96,7 @@ def test_version_status_and_sync_are_answered(ear: Ear) -> None:
     assert min(major, minor, patch) >= 0
     state, queued, running_jobs, *_ = ear.ask("/lasso/status", answer="/lasso/status/reply")
     assert (state, queued, running_jobs) == ("loading", 0, 0)
+    assert ear.ask("/lasso/status", answer="/lasso/status/reply")[-2:] == (0.0, 0.0), "nothing plays"
     assert ear.ask("/lasso/sync", 77, answer="/lasso/synced") == (77,)
 
 

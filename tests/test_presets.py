@@ -230,6 +230,7 @@ def test_a_setting_can_be_changed_from_outside(override: str, found: object) -> 
         ("stem.voice", "cannot set 'stem.voice'; an example is stem.drums.gain_db=-3"),
         ("=3", "cannot set '=3'"),
         ("stem.voice.chain[9].q=2", "there is no 'stem.voice.chain[9].q' in the preset"),
+        ("stem.voice.chain[4]=2", "there is no 'stem.voice.chain[4]' in the preset"),
         ("gate.x=2", "there is no 'gate.x' in the preset"),
         ("stem.voise.gain_db=2", "--set 'stem.voise.gain_db=2': stem.voise.query is missing"),
         (

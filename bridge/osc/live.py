@@ -29,6 +29,7 @@ class Live:
     def __init__(self, server: "Server") -> None:
         self.state = "stopped"
         self.latency_s = 0.0
+        self.sample_rate = 0.0
         self.late_blocks = 0
         self._server = server
         self._wanted = False
@@ -58,6 +59,11 @@ class Live:
         """Return what `/lasso/stream/state` tells."""
         return [self.state, self.latency_s, self.late_blocks]
 
+    @property
+    def rate_and_latency(self) -> tuple[float, float]:
+        """The running stream's sample rate in Hz, and how late its output is, in seconds; 0 while stopped."""
+        return self.sample_rate, self.latency_s
+
     def _control(self) -> None:
         self._is_changed = False
         if self.process.is_ready:
@@ -71,7 +77,8 @@ class Live:
         if line["event"] == "ready" and self._wanted:
             self._send("start")
         elif line["event"] == "state":
-            self.state, self.latency_s = line["state"], line["latency_s"]
+            self.state = line["state"]
+            self.sample_rate, self.latency_s = line["sample_rate"], line["latency_s"]
             self.late_blocks = 0
             server.publish("/lasso/stream/state", self.facts(), Topic.PARAMETERS)
         elif line["event"] == "refused":
@@ -92,7 +99,7 @@ class Live:
                 parameters.tell(self._server, "presence", number)
 
     def _on_end(self, ending: Ending, reason: str) -> None:
-        self.state = "stopped"
+        self.state, self.sample_rate, self.latency_s = "stopped", 0.0, 0.0
         message = f"the player has ended: {reason}; it is replaced"
         self._server.publish("/lasso/fail", ["/lasso/stream", ending, message], Topic.PARAMETERS)
 

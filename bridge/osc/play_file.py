@@ -31,7 +31,7 @@ def play_file(player: "Player", controls: "Line") -> "Line":
     mixer = mixer_of(player.separator, info.sample_rate, info.channels, controls)
     clock = _Clock(info.sample_rate)
     with player.recorder(info.sample_rate, info.channels) as record:
-        player.tell(event="state", state="playing", latency_s=mixer.latency_samples / info.sample_rate)
+        player.tell_state("playing", info.sample_rate, mixer.latency_samples)
         for block in _blocks(path):
             command = _obeyed(player, mixer)
             if command is not None:

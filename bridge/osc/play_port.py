@@ -106,7 +106,7 @@ def play_port(player: "Player", controls: "Line") -> "Line":
         stack.callback(port.close)  # before the engine: the audio thread must not outlive it
         stack.enter_context(calm_python())
         port.play(engine)
-        player.tell(event="state", state="playing", latency_s=engine.latency_samples / port.sample_rate)
+        player.tell_state("playing", port.sample_rate, engine.latency_samples)
         return _watch(player, port, engine, slots)
 
 

@@ -4,7 +4,7 @@
 command     ``{"do": "start", "controls": {...}}``, ``{"do": "stop"}``
 command     ``{"do": "control", "controls": {...}}``, with ``voices``, ``mix`` and the stream's settings
 event       ``beat``, ``ready`` when the model is loaded
-event       ``{"event": "state", "state": "playing", "latency_s": ...}`` or ``"stopped"``
+event       ``{"event": "state", "state": "playing", "sample_rate": ..., "latency_s": ...}`` or ``"stopped"``
 event       ``{"event": "levels", "slots": [[slot, rms, peak, presence], ...]}``
 event       ``{"event": "late", "blocks": ...}``: how many blocks of a live port came too late so far
 event       ``{"event": "refused", "message": ...}``: a query or a setting that cannot be, a port that ends
@@ -103,6 +103,11 @@ class Player:
             self._output.write(json.dumps(line) + "\n")
             self._output.flush()
 
+    def tell_state(self, state: str, sample_rate: float = 0.0, latency_samples: int = 0) -> None:
+        """Tell whether it plays, how fast, and how late."""
+        latency_s = latency_samples / sample_rate if sample_rate else 0.0
+        self.tell(event="state", state=state, sample_rate=float(sample_rate), latency_s=latency_s)
+
     def _load(self) -> None:
         """Load the model; without one there is nothing to do but to say so and end."""
         from soundlasso.dsp.errors import SoundlassoError
@@ -131,7 +136,7 @@ class Player:
             return {"do": "stop"}
         finally:
             self._is_playing = False
-            self.tell(event="state", state="stopped", latency_s=0.0)
+            self.tell_state("stopped")
 
     def tell_levels(self, mixer: "LiveMixer") -> None:
         """Tell the levels of the slots, ten times a second."""

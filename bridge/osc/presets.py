@@ -55,7 +55,8 @@ def _slots_of(stem: "Stem", is_removal: bool) -> list[Slot]:
     gain_db = min(max(gain_db, LOWEST_GAIN_DB), HIGHEST_GAIN_DB)
     mode = "remove" if is_removal else "keep"
     enable = int(is_removal or not stem.remove)
-    return [Slot(query, gain_db, enable=enable, mode=mode) for query in stem.queries]
+    name = "" if stem.name in stem.queries or len(stem.queries) > 1 else stem.name  # a stem has one file
+    return [Slot(query, gain_db, enable=enable, mode=mode, name=name) for query in stem.queries]
 
 
 def _left_out(preset: "Preset") -> list[str]:
@@ -94,7 +95,7 @@ def as_preset(name: str, state: State, model: str) -> "Preset":
         consistent=bool(settings.consistent),
         stems=tuple(
             Stem(
-                name=slot.query,
+                name=slot.label,
                 queries=(slot.query,),
                 avoid=avoid,
                 gain_db=slot.gain_db,

@@ -223,6 +223,10 @@ class Server:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def unfinished(self) -> frozenset[asyncio.Task[None]]:
+        """Return what is being carried out in the background."""
+        return frozenset(self._tasks)
+
     async def _answered(self, call: Call, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
@@ -293,6 +297,7 @@ class Server:
             len(self.clients),
             self.counters.errors,
             self.counters.dropped,
+            *(self.live.rate_and_latency if self.live else (0.0, 0.0)),
         ]
 
     # One packet

@@ -1,7 +1,9 @@
 """Write DAW sessions of what has been rendered: stems in their places, the recording muted beside them."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from soundlasso.bridge.osc.errors import OscError
@@ -34,12 +36,18 @@ def _job(server: "Server", name: str | None) -> "Job":
 
 
 async def _export(server: "Server", call: "Call", kind: "SessionKind", job: "Job") -> None:
-    path = await asyncio.to_thread(write_job, kind, job, server.state.settings.existing == "overwrite")
+    names = {slot.query: slot.label for slot in server.state.slots.values()}
+    overwrite = server.state.settings.existing == "overwrite"
+    path = await asyncio.to_thread(write_job, kind, job, overwrite, names)
     call.done(kind, str(path))
 
 
-def write_job(kind: "SessionKind", job: "Job", overwrite: bool) -> Path:
+def write_job(
+    kind: "SessionKind", job: "Job", overwrite: bool, names: Mapping[str, str] = MappingProxyType({})
+) -> Path:
     """Write a session beside the stems of a job; return its path.
+
+    `names` tells what to call the tracks of queries that have another name.
 
     Raises
     ------
@@ -53,16 +61,17 @@ def write_job(kind: "SessionKind", job: "Job", overwrite: bool) -> Path:
     path = session_path(kind, job.out, job.path.stem)
     if path.exists() and not overwrite:
         raise OscError("exists", f"{str(path)!r} is there already; /lasso/existing overwrite replaces it")
-    write_session(session_of(job), kind, path)
+    write_session(session_of(job, names), kind, path)
     return path
 
 
-def session_of(job: "Job") -> "Session":
+def session_of(job: "Job", names: Mapping[str, str] = MappingProxyType({})) -> "Session":
     """Describe what a DAW shows of a job."""
     from soundlasso.bridge.audiofile import inspect_audio
     from soundlasso.bridge.export.session import REST_COLOUR, Session, Track, stem_colour
 
-    files = [(stem["query"], stem["path"], stem_colour(stem["query"])) for stem in job.result["stems"]]
+    stems = [(names.get(stem["query"], stem["query"]), stem) for stem in job.result["stems"]]
+    files = [(name, stem["path"], stem_colour(f"{name} {stem['query']}")) for name, stem in stems]
     files.append(("rest", job.result["rest"], REST_COLOUR))
     tracks: list[Track] = []
     for name, path, colour in files:

@@ -19,6 +19,12 @@ class Slot:
     solo: int = 0
     mode: str = "keep"
     presence: float = 0.0  # is the sound there now? told by the running stream
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """What the slot is called: its name, or else its query."""
+        return self.name or self.query
 
 
 @dataclass(slots=True)

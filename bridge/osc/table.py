@@ -172,6 +172,12 @@ _SLOT_ROWS = [
         Arg("", "s", choices=("keep", "remove")),
         "keep the sound, or keep everything but the sound",
     ),
+    *_parameter(
+        "/lasso/slot/{slot}/name",
+        "name",
+        TEXT,
+        "what presets and sessions call the slot; if empty, its query",
+    ),
     *_reading(
         "/lasso/slot/{slot}/presence", "presence", Arg("", "f", 0, 1), "how surely the sound is there now"
     ),
@@ -296,7 +302,7 @@ _CLIENT_ROWS = [
         "/lasso/sync",
         [Arg("id", "i")],
         control.sync,
-        "answered with /lasso/synced when all before it is applied",
+        "answered with /lasso/synced when all before it is applied, and jobs are accepted",
     ),
     _question(
         "/lasso/list",
@@ -367,8 +373,10 @@ _ANSWER_ROWS = [
             Arg("clients", "i"),
             Arg("errors", "i"),
             Arg("dropped", "i"),
+            Arg("sample_rate", "f", unit="Hz"),
+            Arg("latency_s", "f", unit="s"),
         ],
-        "answer to /lasso/status",
+        "answer to /lasso/status; rate and latency are the running stream's, 0 without one",
     ),
     _sent("/lasso/synced", [Arg("id", "i")], "answer to /lasso/sync"),
     _sent(
@@ -386,9 +394,10 @@ _ANSWER_ROWS = [
     _sent("/lasso/shutdown", [], "the server ends"),
 ]
 
-# The address that users try first: the query of slot 1.
+# The address that users try first: the query of slot 1; and another name of the rest.
 _SHORT_ROWS = [
-    replace(row, address="/lasso/query", slot=1) for row in _SLOT_ROWS if row.address.endswith("/query")
+    *(replace(row, address="/lasso/query", slot=1) for row in _SLOT_ROWS if row.address.endswith("/query")),
+    *(replace(row, address="/lasso/residual") for row in _SETTING_ROWS if row.address == "/lasso/rest"),
 ]
 
 ROWS = [
