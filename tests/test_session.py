@@ -158,6 +158,14 @@ def test_rpp_says_what_where_and_when(tmp_path: Path) -> None:
     assert lengths == [FRAMES] * 3 + [FRAMES + START]
 
 
+@pytest.mark.parametrize(("channels", "counted"), [(1, "2"), (2, "2"), (3, "4"), (6, "6")])
+def test_rpp_counts_channels_in_pairs(tmp_path: Path, channels: int, counted: str) -> None:
+    session, _ = make_session(tmp_path, channels)
+    project = read_reaper(write(session, "rpp", tmp_path))
+    assert [values(track, "NCHAN")[0][0] for track in project.findall("TRACK")] == [counted] * 5
+    assert values(project, "MASTER_NCH")[0][0] == counted
+
+
 def test_rpp_points_at_the_files_wherever_the_folder_is(tmp_path: Path) -> None:
     home = tmp_path / "here"
     (home / "stems").mkdir(parents=True)
