@@ -1,5 +1,6 @@
 """TCP in both framings on the port of UDP; slow, half-open, flooding and hostile peers harm nobody else."""
 
+import asyncio
 import socket
 import struct
 import time
@@ -9,8 +10,13 @@ import pytest
 from pythonosc import slip
 
 from soundlasso.bridge.osc import connection
+from soundlasso.bridge.osc.clients import Peer
+from soundlasso.bridge.osc.connection import Connection
+from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.framing import Framing, LengthPrefixed, Slip
 from soundlasso.bridge.osc.packet import NTP_TO_UNIX_S, Message, decode, encode
+from soundlasso.bridge.osc.receiver import Web
+from soundlasso.bridge.osc.transport import open_port
 from tests.osc_help import ANSWER_LIMIT_S, Ear, Running
 from tests.test_osc_packet import ACCEPTED, REFUSED, raw_bundle, raw_message
 
@@ -144,6 +150,50 @@ def test_silent_connections_give_way(monkeypatch: pytest.MonkeyPatch, server: Ru
         assert line.wait("/lasso/pong") == (3,)
     for half in silent:
         half.close()
+
+
+class Bouncer:
+    """Takes note of all and admits nobody."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def admits(self, host: str) -> bool:
+        return False
+
+    def received(self, peer: Peer, packet: bytes) -> None:
+        self.told.append(packet)
+
+    def refused(self, peer: Peer, error: OscError) -> None:
+        self.told.append(error)
+
+    def unreachable(self, name: str) -> None:
+        self.told.append(name)
+
+    def left(self, peer: Peer) -> None:
+        pass
+
+    def web(self, connection: Connection) -> Web:
+        raise AssertionError("nobody was admitted")
+
+
+def test_who_is_not_admitted_is_not_heard() -> None:
+    async def story() -> tuple[bytes, list[object]]:
+        bouncer = Bouncer()
+        port = await open_port("127.0.0.1", 0, bouncer)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            udp.sendto(encode("/lasso/ping"), ("127.0.0.1", port.number))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        try:
+            answer = await asyncio.wait_for(reader.read(), ANSWER_LIMIT_S)
+        except ConnectionResetError:
+            answer = b""
+        writer.close()
+        await port.close()
+        return answer, bouncer.told
+
+    assert asyncio.run(story()) == (b"", [])
 
 
 def dated(ahead_s: float) -> bytes:

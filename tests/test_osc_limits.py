@@ -1,0 +1,94 @@
+"""Rate limits and waiting bundles are bounded, for one peer and for all; time here is a number."""
+
+import asyncio
+
+import pytest
+
+from soundlasso.bridge.osc import bundles, limits
+from soundlasso.bridge.osc.bundles import MAX_AHEAD_S, Schedule
+from soundlasso.bridge.osc.errors import OscError
+from soundlasso.bridge.osc.limits import RateLimit
+
+
+class Clock:
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_permits_come_back_with_time_and_are_not_hoarded() -> None:
+    clock = Clock()
+    limit = RateLimit(10, clock)
+    assert sum(limit.allows("a") for _ in range(50)) == 10
+    assert limit.allows("b")  # each has its own
+    clock.now_s = 0.25
+    assert sum(limit.allows("a") for _ in range(50)) == 2
+    clock.now_s = 1000.0
+    assert sum(limit.allows("a") for _ in range(50)) == 10
+
+
+def test_forged_names_take_no_more_and_no_more_memory() -> None:
+    limit = RateLimit(1, Clock())
+    for i in range(3 * limits.MAX_REMEMBERED):
+        limit.allows(f"udp 192.0.2.1 {i}")
+    assert len(limit._buckets) == limits.MAX_REMEMBERED
+
+
+def scheduled(due_s: float | None, times: int = 1) -> tuple[list[int], Schedule]:
+    """Schedule calls at a Unix time, 100 being now, and let the loop turn."""
+    done: list[int] = []
+
+    async def story() -> Schedule:
+        schedule = Schedule(lambda: 100.0)
+        for i in range(times):
+            schedule.at(due_s, lambda i=i: done.append(i))  # type: ignore[misc]
+        await asyncio.sleep(0.05)
+        return schedule
+
+    return done, asyncio.run(story())
+
+
+@pytest.mark.parametrize("due_s", [None, 0.0, 99.9, 100.0])
+def test_what_is_due_is_done_at_once(due_s: float | None) -> None:
+    done, schedule = scheduled(due_s)
+    assert (done, len(schedule)) == ([0], 0)
+
+
+def test_what_comes_soon_is_done_then() -> None:
+    done, schedule = scheduled(100.01)
+    assert (done, len(schedule)) == ([0], 0)
+
+
+def test_what_comes_later_waits() -> None:
+    done, schedule = scheduled(100.0 + MAX_AHEAD_S)
+    assert (done, len(schedule)) == ([], 1)
+
+
+def test_what_is_farther_is_refused() -> None:
+    with pytest.raises(OscError) as refusal:
+        scheduled(100.1 + MAX_AHEAD_S)
+    assert refusal.value.code == "too_far"
+
+
+def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundles, "MAX_WAITING", 8)
+    assert len(scheduled(130.0, 8)[1]) == 8
+    with pytest.raises(OscError) as refusal:
+        scheduled(130.0, 9)
+    assert refusal.value.code == "queue_full"
+
+
+def test_what_is_dropped_is_never_done() -> None:
+    done: list[int] = []
+
+    async def story() -> int:
+        schedule = Schedule(lambda: 100.0)
+        for _ in range(3):
+            schedule.at(100.02, lambda: done.append(1))
+        dropped = schedule.clear()
+        await asyncio.sleep(0.1)
+        return dropped + len(schedule)
+
+    assert asyncio.run(story()) == 3
+    assert done == []
