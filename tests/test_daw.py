@@ -102,7 +102,7 @@ def test_a_request_is_read(tmp_path: Path) -> None:
     assert read_request(path) == Request(
         (Path("ä.wav"), Path("b.wav")), ("a dog", "drums"), Path("o"), 1.5, 2.0
     )
-    path.write_text("path\ta\nquery\tb\nout\tc\n")
+    path.write_text("path\ta\nquery\tb\nout\tc\n", "utf-8-sig")  # as Windows marks text
     assert read_request(path) == Request((Path("a"),), ("b",), Path("c"))
 
 
@@ -116,6 +116,7 @@ def test_a_request_is_read(tmp_path: Path) -> None:
         ("path a\n", "line 1 of the request is 'path a'; right would be a tab after"),
         ("path\ta\nquery\tb\nout\tc\nout\td\n", "gives out 2 times"),
         ("path\ta\nquery\tb\nout\tc\nstart_s\tsoon\n", "'soon' is no number of seconds"),
+        ("path\ta\nquery\tb\nout\tc\nlength_s\tinf\n", "'inf' is no number of seconds"),
         ("path\ta\nquery\tb\nout\tc\nlength_s\tnan\n", "'nan' is no number of seconds"),
     ],
 )
