@@ -208,15 +208,15 @@ def test_folding_changes_no_gain() -> None:
 
 @pytest.mark.parametrize("stereo", ["linked", "independent"])
 def test_queries_in_one_batch_are_as_one_by_one(stereo: str) -> None:
-    queries, audio = ["drums", "a voice", "rain"], np.stack([mixture(1.5, 0), mixture(1.5, 1)])
+    queries, audio = ["drums", "a voice", "rain"], np.stack([mixture(1.0, 0), mixture(1.0, 1)])
     late = []
-    for at_once in (1, 2, 3):
+    for at_once in (1, 2):  # the second: two, then the one that is left
         network = FoldedUNet(narrow_network(), queries_at_once=at_once)
         model = build("narrow", "00000000", network, Numbered())
         stream = SeparationStream(model, queries, SAMPLE_RATE, 2, stereo=stereo, gate=False, profile=SHORT)  # type: ignore[arg-type]
         late.append(stems_of(stream, audio, 16_000))
     assert np.abs(late[0]).max() > 0.01
-    assert max(np.abs(stems - late[0]).max() for stems in late[1:]) <= BATCHED
+    assert np.abs(late[1] - late[0]).max() <= BATCHED
 
 
 def test_a_networks_shifts_are_computed_once_for_each_query(monkeypatch: pytest.MonkeyPatch) -> None:
