@@ -64,9 +64,13 @@ def test_a_render_ends_with_stems_that_null(ear: Ear, root: Path) -> None:
 def test_a_session_is_written_beside_the_stems(ear: Ear, root: Path) -> None:
     assert ear.refusal("/lasso/export", "rpp", "never") == "not_found"
     assert ear.refusal("/lasso/export", "cubase") == "out_of_range"
+    ear.ask("/lasso/query", "solo violin", answer="/lasso/done")
+    ear.ask("/lasso/slot/1/name", "the lead", answer="/lasso/done")
     address, kind, path = ear.ask("/lasso/export", "rpp", "first", answer="/lasso/done")
     assert (address, kind, Path(path)) == ("/lasso/export", "rpp", root / "stems" / "short.rpp")
+    ear.ask("/lasso/slot/1/remove", answer="/lasso/done")
     text = Path(path).read_text()
+    assert 'NAME "the lead"' in text
     assert [name in text for name in ("short.wav", "short - solo violin.wav", "short - rest.wav")] == [
         True
     ] * 3
