@@ -66,6 +66,7 @@ def test_the_transform_comes_back(samples: int) -> None:
     assert spectrum.shape == (1, samples // 320 + 1, 1025)
     assert (istft(spectrum, samples) - signal).abs().max() <= ROUND_TRIP
     assert torch.allclose(magnitudes(spectrum), spectrum.abs(), atol=1e-5)
+    assert torch.allclose(magnitudes(torch.zeros(1, dtype=torch.complex64)), torch.tensor(1e-5))
 
 
 def test_it_can_be_trained() -> None:

@@ -87,6 +87,8 @@ def _check_clap(config: RobertaConfig, size: int, prefix: str, folder: Path) -> 
     tensors = {name: tensor for name, tensor in renamed.items() if name is not None}
     tokenizer = roberta_tokenizer(folder)
     encoder = CLAP(lambda: tensors, tokenizer)
+    built: Any = encoder._network
+    assert built.config.layer_norm_eps == config.layer_norm_eps
 
     padded = Tokenizer.from_file(str(tokenizer))  # as AudioSep: every text padded to one length, with a mask
     padded.enable_padding(length=PADDED_TOKENS, pad_id=1, pad_token="<pad>")

@@ -14,7 +14,7 @@ from soundlasso.models.audiosep import build
 from soundlasso.models.engine import Profile
 from soundlasso.models.resunet import N_FFT, SAMPLE_RATE, ResUNet30, gain
 from soundlasso.models.resunet_folded import FoldedUNet, needed_spans
-from soundlasso.models.windowed import LIVE, OFFLINE
+from soundlasso.models.windowed import FADE_FRAMES, FRAME_RATE, LIVE, OFFLINE, WindowEngine
 from tests.audiosep_rule import NARROW, condition, fill, mixture, narrow_network
 from tests.signals import Audio, blocks, noise, run, sine
 
@@ -133,6 +133,15 @@ def test_memory_does_not_grow(model: Separator) -> None:
         engine = vars(stream._engine)
         sizes.append(sum(value.numel() for value in engine.values() if isinstance(value, torch.Tensor)))
     assert max(sizes[8:]) <= max(sizes[:8])
+
+
+def test_gains_fade_from_one_windows_to_the_nexts() -> None:
+    engine = WindowEngine(FoldedUNet(narrow_network()), SAMPLE_RATE, 1, "linked", SHORT)
+    frames = round(SHORT.hop_s * FRAME_RATE) + FADE_FRAMES
+    engine._faded(torch.ones(1, 1, frames, 1))
+    faded = engine._faded(torch.zeros(1, 1, frames, 1))[0, 0, :, 0]
+    assert torch.allclose(faded[:FADE_FRAMES], 1 - torch.arange(1, FADE_FRAMES + 1) / (FADE_FRAMES + 1))
+    assert not faded[FADE_FRAMES:].any()
 
 
 def test_a_query_that_changes_fades_without_a_click(model: Separator) -> None:
