@@ -35,6 +35,7 @@ def reference(pattern: str) -> re.Pattern[str]:
         ("[a-g]ain", "gain", True),
         ("[!a-g]ain", "gain", False),
         ("[a-]x", "-x", True),
+        ("[a-a]x", "ax", True),  # a range of one
         ("[]", "", False),
         ("{gain,mute}", "mute", True),
         ("{mute,gain}*", "gain_db", True),

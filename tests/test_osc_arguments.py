@@ -25,6 +25,7 @@ OPTIONAL = Arg("job", "s", optional=True)
         ([MIX], [7.5], (1.0,)),  # moved to the end of the range
         ([SLOT], [2.0], (2,)),  # Pure Data has only floats
         ([SLOT, MIX], ["3 0.5"], (3, 0.5)),  # several numbers in one text
+        ([SLOT, MIX, SWITCH], ["3 0.5 1"], (3, 0.5, 1)),
         ([SWITCH], [0.7], (1,)),
         ([SWITCH], [-1], (0,)),
         ([QUERY], ["solo violin"], ("solo violin",)),
