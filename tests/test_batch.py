@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
-from soundlasso.bridge.batch import Outcome, run_batch
+from soundlasso.bridge.batch import Outcome, run_batch, share_threads
 from soundlasso.bridge.batch_report import BatchReport
 from soundlasso.bridge.cli import main
 from soundlasso.bridge.events import Event
@@ -24,6 +25,7 @@ from soundlasso.bridge.presets.library import CONFIG_VARIABLE
 from soundlasso.bridge.render_inputs import find_inputs, read_list
 from soundlasso.bridge.render_plan import RenderPlan, RenderSettings, plan_render
 from soundlasso.dsp.errors import SoundlassoError
+from soundlasso.models.separator import load_model
 from tests.signals import noise
 
 RATE = 8000
@@ -208,6 +210,31 @@ def test_a_long_table_shows_the_failures_alone() -> None:
     assert report.table(1.0, 2).row_count == 100
     report.rows[:99] = [{"mix": "x", "state": "rendered", "took_s": 1.0, "seconds": 2.0}] * 99
     assert report.table(1.0, 2).row_count == 1
+
+
+def test_a_quiet_stem_is_not_reported_silent_and_silence_is(tmp_path: Path) -> None:
+    plans = []
+    for name, level in (("quiet", 1e-4), ("silence", 0.0)):
+        path = tmp_path / f"{name}.wav"
+        soundfile.write(path, noise(1, RATE, level=level).T, RATE, subtype="FLOAT")
+        plans.append(plan_render(path, ["drums"], tmp_path / "out", RenderSettings(gate=False)))
+    report = BatchReport()
+    for outcome in run_batch(plans, progress=lambda event: None):
+        report.add(outcome)
+    assert [row["silent"] for row in report.rows] == [[], ["drums"]]
+
+
+@pytest.mark.parametrize(("jobs", "threads"), [(1, []), (2, [4]), (3, [2]), (9, [1])])
+def test_processes_share_the_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int, threads: list[int]
+) -> None:
+    (plan,) = plans_of(tmp_path, 1)
+    set_to: list[int] = []
+    own = load_model("lariat").threads
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(torch, "set_num_threads", set_to.append)
+    share_threads(plan, jobs)
+    assert set_to == [*threads, *([] if own is None else [own])]
 
 
 @pytest.mark.parametrize("target", ["all.txt", "no/such/folder/all.csv"])

@@ -71,6 +71,12 @@ def test_equal_sound_gives_equal_files(tmp_path: Path) -> None:
     assert (tmp_path / "one.wav").read_bytes() == (tmp_path / "two.wav").read_bytes()
 
 
+def test_of_a_long_history_the_newest_lines_stay() -> None:
+    lines = [f"A=PCM,T=step {number}\r\n" for number in range(400)]
+    kept = Broadcast.from_bytes(Broadcast(history="".join(lines)).to_bytes())
+    assert kept is not None and kept.history.endswith("".join(lines[-50:])) and len(kept.history) == 2000
+
+
 @pytest.mark.parametrize("history", ["", "odd", "x" * 5000])
 def test_any_history_fits(tmp_path: Path, history: str) -> None:
     write(tmp_path / "a.wav", noise(1, 10), replace(STAMP, history=history))

@@ -52,6 +52,12 @@ def test_markers_and_tempo_of_a_wav_are_read(tmp_path: Path, encoding: str) -> N
     assert notes.markers == (Marker("verse", 100), Marker("Brücke", 2000), Marker("marker 3", 3000))
 
 
+def test_a_list_of_tags_after_the_labels_does_not_hide_them(tmp_path: Path) -> None:
+    tags = chunk(b"LIST", b"INFO" + chunk(b"INAM", b"a song"))
+    notes = read_source_notes(noted(tmp_path / "a.wav", cue_chunks(), tags))
+    assert [marker.name for marker in notes.markers] == ["verse", "Brücke", "marker 3"]
+
+
 @pytest.mark.parametrize(
     "acid", [acid_chunk(flags=1), acid_chunk(tempo_bpm=0.0), acid_chunk(tempo_bpm=float("nan"))]
 )
