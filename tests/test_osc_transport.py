@@ -220,6 +220,11 @@ def test_what_is_a_minute_ahead_waits_and_can_be_dropped(ear: Ear) -> None:
     assert ear.ask("/lasso/clearsched", answer="/lasso/done") == ("/lasso/clearsched", 1)
 
 
+def test_an_answer_too_large_for_a_datagram_is_refused(ear: Ear) -> None:
+    ear.socket.send(raw_message(b"/lasso/ping", b",s", b"\xe9" * 40_000 + bytes(4)))  # twice as long in UTF-8
+    assert ear.wait("/lasso/fail")[1] == "too_large"
+
+
 def pinged_s(ear: Ear) -> float:
     start_s = time.perf_counter()
     ear.ask("/lasso/ping", answer="/lasso/pong")

@@ -75,6 +75,8 @@ def test_a_node_says_all_about_a_parameter(server: Running, ear: Ear) -> None:
     assert node["UNIT"] == ["dB"]
     assert node["CLIPMODE"] == ["both"]
     assert [overload["TYPE"] for overload in node["OVERLOADS"]] == ["i"]
+    mute = get(server, "/lasso/slot/1/mute")[1]
+    assert [overload["TYPE"] for overload in mute["OVERLOADS"]] == ["f", "T", "F"]
     assert get(server, "/lasso/slot/1/mode")[1]["RANGE"] == [{"VALS": ["keep", "remove"]}]
     assert get(server, "/lasso/render")[1]["CRITICAL"] is True
 
