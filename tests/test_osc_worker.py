@@ -2,7 +2,12 @@
 
 import io
 import json
+import threading
+from pathlib import Path
 
+import pytest
+
+from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.worker import Worker
 
 
@@ -21,3 +26,10 @@ def test_a_cancel_reaches_the_job_that_waits() -> None:
 def test_a_cancel_that_comes_too_late_spares_the_next_job_of_that_name() -> None:
     worker = obeyed(("cancel", "j"), ("render", "j"))
     assert not worker._cancels["j"].is_set()
+
+
+def test_a_path_that_has_become_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mix.wav").symlink_to(tmp_path / "secret.wav")
+    command = {"job": "j", "path": str(tmp_path / "mix.wav"), "queries": ["a dog"], "out": str(tmp_path)}
+    with pytest.raises(OscError, match="has become a link"):
+        obeyed()._rendered(command | {"settings": {"avoid": []}}, threading.Event())
