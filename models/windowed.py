@@ -38,6 +38,7 @@ OFFLINE = Profile(hop_s=6.4, past_s=2.56, future_s=2.56)
 LIVE = Profile(hop_s=0.64, past_s=1.28, future_s=0.32)
 FRAME_RATE = SAMPLE_RATE / HOP_LENGTH
 FADE_FRAMES = 8
+_SILENT_ENERGY = 1e-5  # of a frame, that of noise at -109 dBFS: below it nothing is there
 _FRAMES_AT_ONCE = 64  # whose stems are made: what many queries take in memory
 _EDGE_FRAMES = math.ceil(N_FFT / HOP_LENGTH) - 1  # until no later frame touches a sample
 
@@ -183,7 +184,7 @@ class WindowEngine:
         levels = gains.abs()
         energy = levels.square() * power
         speaking_for = (energy * levels).sum((1, 3))
-        all_of_it = energy.sum((1, 3)) + 1e-3 * power.sum((0, 2)) + 1e-9
+        all_of_it = energy.sum((1, 3)) + 1e-3 * power.sum((0, 2)) + _SILENT_ENERGY
         opened = self._gate.process(speaking_for.double().cpu().numpy(), all_of_it.double().cpu().numpy())
         gate = torch.from_numpy(opened.astype(np.float32)).to(self._device)
         return (gate if self._asked.gate else torch.ones_like(gate))[:, None, :, None]

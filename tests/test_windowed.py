@@ -12,7 +12,7 @@ import torch
 from soundlasso import SeparationStream, Separator
 from soundlasso.models.audiosep import build
 from soundlasso.models.engine import Profile
-from soundlasso.models.resunet import N_FFT, SAMPLE_RATE, ResUNet30, gain
+from soundlasso.models.resunet import HOP_LENGTH, N_FFT, SAMPLE_RATE, ResUNet30, gain
 from soundlasso.models.resunet_folded import FoldedUNet, needed_spans
 from soundlasso.models.windowed import FADE_FRAMES, FRAME_RATE, LIVE, OFFLINE, WindowEngine
 from tests.audiosep_rule import NARROW, condition, fill, mixture, narrow_network
@@ -181,6 +181,20 @@ def test_avoided_sounds_take_their_share(keeps_all: Separator) -> None:
     stream = SeparationStream(keeps_all, "drums", 32000, 1, gate=False, avoid="voice", profile=SHORT)
     stem = stems_of(stream, audio, 32_000)[0, :, stream.latency_samples :]
     assert np.abs(stem - audio / 2)[:, 4000:-4000].max() <= RESAMPLED
+
+
+def test_presence_rises_when_the_sound_begins(keeps_all: Separator) -> None:
+    begins = [130, 150, 171, 190]  # frames, all within what is gated at once
+    rises = []
+    for frame in begins:
+        audio = noise(1, 3 * SAMPLE_RATE, seed=3)
+        audio[:, : frame * HOP_LENGTH] = 0
+        stream = SeparationStream(keeps_all, ["drums"], SAMPLE_RATE, 1, profile=LIVE)
+        stream.process(audio)
+        (presence,) = stream.take_presence()
+        rises.append(int(np.argmax(presence > 0.5)))
+    assert presence.min() < 0.1
+    assert np.diff(rises) == pytest.approx(np.diff(begins), abs=1)
 
 
 def test_silence_gives_silence(model: Separator) -> None:
