@@ -185,7 +185,7 @@ def test_avoided_sounds_take_their_share(keeps_all: Separator) -> None:
 
 def test_presence_rises_when_the_sound_begins(keeps_all: Separator) -> None:
     begins = [130, 150, 171, 190]  # frames, all within what is gated at once
-    rises = []
+    rises, presence = [], np.ones(1)
     for frame in begins:
         audio = noise(1, 3 * SAMPLE_RATE, seed=3)
         audio[:, : frame * HOP_LENGTH] = 0

@@ -11,7 +11,7 @@ import csv
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,7 +36,14 @@ from soundlasso.models.training.variants import HalfRate, Lookahead, Modulated
 
 N_EXAMPLES, N_FRAMES, N_QUERIES, RATE = 10, 64, 5, 2e-3
 CEILING_SCENES = 100
-COLUMNS = ("trial", "steps", "valid_gain_db", "valid_leak_db", "valid_presence", "seen_gain_db")
+COLUMNS: Sequence[str] = (
+    "trial",
+    "steps",
+    "valid_gain_db",
+    "valid_leak_db",
+    "valid_presence",
+    "seen_gain_db",
+)
 
 
 class EvenPool(Pool):
