@@ -44,7 +44,7 @@ MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
 class Plain:
     """`ResUNet30` as it is published: nothing folded, and every frame of a window decoded."""
 
-    queries_at_once = 1
+    queries_at_once = windows_at_once = 1
 
     def __init__(self, network: ResUNet30) -> None:
         self.device = torch.device("cpu")

@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import struct
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from soundlasso.bridge.export.bext import Broadcast, fill_placeholder, placehold
 from soundlasso.dsp.errors import AudioError, AudioFileError
 
 TEMPORARY_SUFFIX = ".part"
+FORGOTTEN_S = 86400.0
 _WRITE_FRAMES = 65536  # a longer Vorbis write overflows libsndfile's stack
 _TAIL_FRAMES = 4096
 
@@ -40,6 +42,14 @@ def remove_leavings(folder: Path, process: int) -> None:
     """Remove what a process that was killed left half-written in a folder."""
     for path in folder.glob(f".soundlasso-{process}-*{TEMPORARY_SUFFIX}"):
         path.unlink(missing_ok=True)
+
+
+def remove_forgotten(folder: Path) -> None:
+    """Remove half-written files that nobody has touched for a day: all of their run was killed."""
+    for path in folder.glob(f".soundlasso-*{TEMPORARY_SUFFIX}"):
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # another run is removing it, too
+            if time.time() - path.stat().st_mtime > FORGOTTEN_S:
+                path.unlink()
 
 
 class AudioWriter:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from soundlasso.bridge.audiofile import AudioReader
-from soundlasso.bridge.audiofile_write import AudioWriter, check_space, publish
+from soundlasso.bridge.audiofile_write import AudioWriter, check_space, publish, remove_forgotten
 from soundlasso.bridge.events import Cancel, Event, OnEvent, Pace, Stage
 from soundlasso.bridge.export.beside import (
     PresenceCurves,
@@ -271,6 +271,7 @@ class _Run:
             writer = None
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
+                remove_forgotten(path.parent)
                 writer = AudioWriter(
                     path,
                     self._plan.output,

@@ -31,7 +31,7 @@ from soundlasso.models.separator import Separator
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SHIPPED = "lariat"
-_QUERIES_ON_ACCELERATORS = 4
+_AT_ONCE_ON_ACCELERATORS = 4, 4
 _BASE = "f8cda01bfd0ebd141eef45d41db7a3ada23a56568465840d3cff04b8010ce82c"
 _HIVE = "a13fff5fa4ece1a8bc13e42e1c7b8d90e21603075302ca89e4339c9471973300"
 _CLAP = "51c68f12f9d7ea25fdaaccf741ec7f81e93ee594455410f3bca4f47f88d8e006"
@@ -267,7 +267,8 @@ def load(name: str, device: str = "cpu", runtime: Runtime = "auto") -> Separator
 def _network(model: Installed, runtime: Runtime, device: str) -> WindowNetwork:
     folded = _folded(model.folder / model.separator)
     if runtime == "eager":
-        folded.queries_at_once = 1 if device == "cpu" else _QUERIES_ON_ACCELERATORS
+        if device != "cpu":
+            folded.queries_at_once, folded.windows_at_once = _AT_ONCE_ON_ACCELERATORS
         return folded.to(device)
     if not is_current(model.graph):  # imported before the runtime was installed
         with changing(model.name) as folder:

@@ -48,6 +48,11 @@ class WindowNetwork(Protocol):
         """How many queries it is fastest with in one call."""
         ...
 
+    @property
+    def windows_at_once(self) -> int:
+        """How many windows it is fastest with in one call, where that many are there."""
+        ...
+
     def shifts(self, query: Tensor) -> Tensor:
         """Return all shifts for one query's vector, (condition_size,) -> (shifts,)."""
         ...
@@ -64,13 +69,13 @@ class FoldedUNet(nn.Module):
     ----------
     network
         The filled network; it is not changed and not kept.
-    queries_at_once
-        How many queries one call takes. A processor gains nothing by more than one, and takes their memory.
+    queries_at_once, windows_at_once
+        How many one call takes. A processor gains nothing by more than one, and takes their memory.
     """
 
-    def __init__(self, network: ResUNet30, queries_at_once: int = 1) -> None:
+    def __init__(self, network: ResUNet30, queries_at_once: int = 1, windows_at_once: int = 1) -> None:
         super().__init__()
-        self.queries_at_once = queries_at_once
+        self.queries_at_once, self.windows_at_once = queries_at_once, windows_at_once
         base, film = network.base.eval(), _FoldedFiLM(network)
         bin_scale, bin_shift = _affine(base.bn0)
         self.bin_scale = nn.Buffer(bin_scale[:-1])  # the Nyquist bin is not looked at

@@ -34,6 +34,7 @@ class OnnxUNet:
     """
 
     queries_at_once = 1  # each one's shifts are part of its convolutions
+    windows_at_once = 1  # two take as long as one and one
 
     def __init__(self, network: FoldedUNet, read_graph: Callable[[], bytearray]) -> None:
         import openvino

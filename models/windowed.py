@@ -122,24 +122,42 @@ class WindowEngine:
         """Shape: (channels, n) -> (queries, channels, n)."""
         samples = torch.from_numpy(self._host.inward(block)).to(self._device)
         stems = [self._ready]
-        count, step = samples.shape[-1], self._hop * HOP_LENGTH
-        for start in range(0, count, step):  # however long the block, few spectra at once
-            stems += self._through(self._reader.process(samples[:, start : start + step]))
+        for few in self._batches(self._windows(samples)):
+            stems += self._separate(few)
+        count = samples.shape[-1]
         ready = torch.cat(stems, -1)
         self._ready = ready[..., count:].clone()
         return self._host.outward(ready[..., :count].cpu().numpy())
 
-    def _through(self, spectra: Tensor) -> Iterator[Tensor]:
-        """Take spectra; give the stems of each window that they fill."""
-        left = self._window.fill(spectra)
-        while (window := self._window.full) is not None:
-            yield from self._separate(window)
-            self._window.advance(self._hop)
-            left = self._window.fill(left)
+    def _windows(self, samples: Tensor) -> Iterator[Tensor]:
+        """Take samples; give each window that they fill, (C, T, bins), which lasts until the next one."""
+        step = self._hop * HOP_LENGTH
+        for start in range(0, samples.shape[-1], step):  # however long the block, few spectra at once
+            left = self._window.fill(self._reader.process(samples[:, start : start + step]))
+            while (window := self._window.full) is not None:
+                yield window
+                self._window.advance(self._hop)
+                left = self._window.fill(left)
 
-    def _separate(self, window: Tensor) -> Iterator[Tensor]:
-        """Give the stems of a window, (C, T, bins) -> (Q, C, samples), some frames at a time."""
-        gains = self._faded(self._gains(_magnitudes(window, self._stereo)))  # (Q, C or 1, hop, bins)
+    def _batches(self, windows: Iterator[Tensor]) -> Iterator[list[Tensor]]:
+        """Gather as many windows as the network takes at once; the last batch may be smaller."""
+        most, few = self._network.windows_at_once, list[Tensor]()
+        for window in windows:
+            few.append(window if most == 1 else window.clone())
+            if len(few) == most:
+                yield few
+                few = []
+        if few:
+            yield few
+
+    def _separate(self, windows: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Give the stems of windows, (C, T, bins) each -> (Q, C, samples), some frames at a time."""
+        every = self._gains(torch.cat([_magnitudes(window, self._stereo) for window in windows]))
+        for window, gains in zip(windows, every.chunk(len(windows), 1), strict=True):
+            yield from self._stems(window, self._faded(gains))
+
+    def _stems(self, window: Tensor, gains: Tensor) -> Iterator[Tensor]:
+        """Give the stems of a window by its gains, (Q, C or 1, hop, bins)."""
         heard = window[:, self._past : self._past + self._hop]
         for start in range(0, self._hop, _FRAMES_AT_ONCE):
             few = slice(start, start + _FRAMES_AT_ONCE)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import soundfile
 from soundlasso.bridge import picture, render_plan
 from soundlasso.bridge import render as render_module
 from soundlasso.bridge.audiofile import read_audio
+from soundlasso.bridge.audiofile_write import FORGOTTEN_S
 from soundlasso.bridge.events import Event
 from soundlasso.bridge.render import render
 from soundlasso.bridge.render_plan import RenderSettings, check_plans, plan_render
@@ -45,6 +47,26 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, mix: Path, stage: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         render(mix, QUERIES, tmp_path / "out", progress=interrupt, length_s=0.2)
     assert names(tmp_path / "out") == []
+
+
+def test_what_a_killed_run_left_goes_a_day_later_and_what_is_being_written_stays(
+    tmp_path: Path, mix: Path
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    ages_s = {
+        ".soundlasso-1-a.part": FORGOTTEN_S + 60,
+        ".soundlasso-2-b.part": FORGOTTEN_S - 60,
+        ".soundlasso-3-c.wav": 10 * FORGOTTEN_S,
+        ".another-1-a.part": 10 * FORGOTTEN_S,
+        "song.part": 10 * FORGOTTEN_S,
+    }
+    for name, age_s in ages_s.items():
+        (folder / name).write_bytes(b"half")
+        os.utime(folder / name, times=(time.time() - age_s, time.time() - age_s))
+    render(mix, QUERIES, folder, length_s=0.2)
+    kept = {path.name for path in folder.iterdir()} & set(ages_s)
+    assert kept == set(ages_s) - {".soundlasso-1-a.part"}
 
 
 def test_a_bad_sample_far_in_leaves_nothing(tmp_path: Path) -> None:

@@ -242,6 +242,23 @@ def test_queries_in_one_batch_are_as_one_by_one(stereo: str) -> None:
     assert np.abs(late[1] - late[0]).max() <= BATCHED
 
 
+@pytest.mark.parametrize("stereo", ["linked", "independent"])
+@pytest.mark.parametrize("block", [5_000, 32_000, 100_000])  # less than a window, a few, more than a batch
+def test_windows_in_one_batch_are_as_one_by_one(stereo: str, block: int) -> None:
+    audio = np.stack([mixture(2.5, 0), mixture(2.5, 1)])
+    late, taken = [], []
+    for at_once in (1, 3):
+        network = FoldedUNet(narrow_network(), windows_at_once=at_once)
+        network.register_forward_pre_hook(lambda _, heard: taken.append(len(heard[0])))
+        model = build("narrow", "00000000", network, Numbered())
+        stream = SeparationStream(model, QUERIES, SAMPLE_RATE, 2, stereo=stereo, profile=SHORT)  # type: ignore[arg-type]
+        late.append(stems_of(stream, audio, block))
+    rows = 1 if stereo == "linked" else 2
+    assert max(taken) == rows * (2 if block == 5_000 else 3)  # two at the end alone
+    assert np.abs(late[0]).max() > 0.01
+    assert np.abs(late[1] - late[0]).max() <= BATCHED
+
+
 def test_a_networks_shifts_are_computed_once_for_each_query(monkeypatch: pytest.MonkeyPatch) -> None:
     network, asked = FoldedUNet(narrow_network()), list[int]()
     shifts = network.shifts
