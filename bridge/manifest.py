@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soundlasso.bridge.audiofile_write import write_whole
+from soundlasso.bridge.automation import Change
 from soundlasso.dsp.errors import AudioFileError
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def _describe_preset(plan: "RenderPlan") -> dict[str, Any] | None:
 
 
 def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return dataclasses.asdict(value) if isinstance(value, Change) else value
 
 
 def write_manifest(path: Path, request: Mapping[str, Any], outcome: Mapping[str, Any]) -> None:

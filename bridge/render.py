@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from soundlasso.bridge.audiofile import AudioReader
 from soundlasso.bridge.audiofile_write import AudioWriter, check_space, publish, remove_forgotten
+from soundlasso.bridge.automation import Change, automated
 from soundlasso.bridge.events import Cancel, Event, OnEvent, Pace, Stage
 from soundlasso.bridge.export.beside import (
     PresenceCurves,
@@ -31,8 +32,9 @@ from soundlasso.bridge.render_plan import (
     plan_render,
 )
 from soundlasso.bridge.render_result import RenderResult
-from soundlasso.bridge.render_tracks import StemStream, Track, Tracks, aligned
+from soundlasso.bridge.render_tracks import Audio, StemStream, Track, Tracks, aligned
 from soundlasso.dsp.errors import AudioFileError, Cancelled
+from soundlasso.dsp.gate import USUAL_THRESHOLD
 
 if TYPE_CHECKING:
     from soundlasso.bridge.presets.tracks import PresetTracks
@@ -58,6 +60,8 @@ def render(
     consistent: bool = False,
     avoid: Sequence[str] | str = (),
     gate: bool = True,
+    gate_threshold: float | Sequence[float] = USUAL_THRESHOLD,
+    changes: Sequence[Change] = (),
     plot: bool = False,
     sessions: Sequence[SessionKind] = (),
     report: bool = False,
@@ -103,6 +107,11 @@ def render(
         Sounds that compete but give no stem.
     gate
         Whether a stem falls silent where its sound is not there.
+    gate_threshold
+        The presence, 0 to 1, above which that gate opens, one for all stems or one each; the lower, the
+        more passes.
+    changes
+        What becomes another query or setting on the way, and when.
     plot
         Whether to draw spectrograms of mix, stems and rest; needs matplotlib.
     sessions
@@ -150,6 +159,8 @@ def render(
         consistent=consistent,
         avoid=(avoid,) if isinstance(avoid, str) else tuple(avoid),
         gate=gate,
+        gate_threshold=gate_threshold if isinstance(gate_threshold, (int, float)) else tuple(gate_threshold),
+        changes=tuple(changes),
         plot=plot,
         sessions=tuple(sessions),
         report=report,
@@ -228,7 +239,8 @@ class _Run:
         done = 0
         with self._open_mix() as reader, self._stage("separate"):
             tracks = self._open_tracks(unfinished)
-            for mix, stems in aligned(stream, reader.blocks(_BLOCK_SAMPLES)):
+            blocks = self._automated(stream, reader.blocks(_BLOCK_SAMPLES))
+            for mix, stems in aligned(stream, blocks):
                 self._check_cancelled()
                 tracks.take(mix, stems)
                 self._presence.take(stream.take_presence())
@@ -262,9 +274,18 @@ class _Run:
             self._plan.mix.channels,
             stereo=settings.stereo,
             gate=settings.gate,
+            gate_threshold=settings.gate_threshold,
             consistent=settings.consistent or (settings.remove and len(self._plan.queries) > 1),
             avoid=settings.avoid,
         )
+
+    def _automated(self, stream: StemStream, blocks: Iterable[Audio]) -> Iterable[Audio]:
+        if not self._settings.changes:
+            return blocks
+        from soundlasso.models.stream import SeparationStream
+
+        assert isinstance(stream, SeparationStream)  # a preset has no changes
+        return automated(stream, blocks, self._settings.changes, self._plan.mix.sample_rate)
 
     def _open_tracks(self, unfinished: contextlib.ExitStack) -> "Tracks | PresetTracks":
         def track(query: str | None, path: Path | None, name: str | None = None) -> Track:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 from soundlasso.bridge.audiofile import AudioInfo, inspect_audio, region_frames
 from soundlasso.bridge.audiofile_format import OutputFormat, check_format, choose_format
 from soundlasso.bridge.audiofile_write import check_space, existing_folder
+from soundlasso.bridge.automation import Change, check_changes
 from soundlasso.bridge.export.session import SessionKind, session_path, to_session_kinds
 from soundlasso.bridge.manifest import MANIFEST_ENDING, listed_outputs
 from soundlasso.bridge.naming import (
@@ -24,6 +25,7 @@ from soundlasso.bridge.naming import (
 )
 from soundlasso.bridge.picture import check_matplotlib
 from soundlasso.dsp.errors import AudioFileError, QueryError, SoundlassoError
+from soundlasso.dsp.gate import USUAL_THRESHOLD
 
 if TYPE_CHECKING:
     from soundlasso.bridge.presets.preset import Preset
@@ -48,6 +50,8 @@ class RenderSettings:
     consistent: bool = False
     avoid: tuple[str, ...] = ()
     gate: bool = True
+    gate_threshold: float | tuple[float, ...] = USUAL_THRESHOLD
+    changes: tuple[Change, ...] = ()
     plot: bool = False
     sessions: tuple[SessionKind, ...] = ()
     report: bool = False
@@ -66,8 +70,17 @@ class RenderSettings:
             raise SoundlassoError(f"cannot start at {self.start_s!r} s; choose 0 or more")
         if self.length_s is not None and not (math.isfinite(self.length_s) and self.length_s > 0):
             raise SoundlassoError(f"cannot render a length of {self.length_s!r} s; choose more than 0")
+        _check_thresholds(self.gate_threshold)
+        if self.changes and self.preset is not None:
+            raise SoundlassoError("a preset's render cannot change on the way; give queries instead")
         if self.remove and not self.rest:
             raise SoundlassoError("to remove sounds is to keep the rest; choose one of remove and no rest")
+
+
+def _check_thresholds(thresholds: float | tuple[float, ...]) -> None:
+    for threshold in thresholds if isinstance(thresholds, tuple) else (thresholds,):
+        if not 0 <= threshold <= 1:
+            raise SoundlassoError(f"a gate threshold of {threshold!r} cannot be; choose 0 to 1")
 
 
 def _check_choice(what: str, value: str, choices: Sequence[str]) -> None:
@@ -163,9 +176,15 @@ def plan_render(
         The mix cannot be read, or the format cannot hold it.
     QueryError
         A query is no query, or is given twice.
+    SoundlassoError
+        A threshold or a change is for a stem that there is not.
     """
     info = inspect_audio(mix)
     queries, avoid = check_sounds(queries, settings.avoid)
+    check_changes(settings.changes, len(queries))
+    if isinstance(settings.gate_threshold, tuple) and len(settings.gate_threshold) != len(queries):
+        given = len(settings.gate_threshold)
+        raise SoundlassoError(f"{given} gate thresholds for {len(queries)} queries; give one for each")
     settings = dataclasses.replace(settings, avoid=avoid)
     start, frames = region_frames(info, settings.start_s, settings.length_s)
     return RenderPlan(

@@ -14,6 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 _MOST_HISTORY = 4096  # frames; enough for any block, and little memory where nobody asks
 _NOTHING = 1e-30  # keeps 0 / 0 out of the presence
+USUAL_THRESHOLD = 0.5  # of presence, above which a gate opens
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +25,8 @@ class GateSettings:
     the presence has fallen.
     """
 
-    open_above: float = 0.5
-    close_below: float = 0.25
+    open_above: float = USUAL_THRESHOLD
+    close_below: float = USUAL_THRESHOLD / 2
     smooth_s: float = 0.1
     hold_s: float = 0.35
     attack_s: float = 0.03
@@ -60,6 +61,7 @@ class PresenceGate:
         self._fall = 1 / max(1.0, self.settings.release_s * frame_rate)
         self._memory = float(np.exp(-1 / max(1e-9, self.settings.smooth_s * frame_rate)))
         self.queries = queries
+        self._open_above = np.full(queries, self.settings.open_above)
         self._history: collections.deque[Floats] = collections.deque(maxlen=_MOST_HISTORY)
         self.reset()
 
@@ -74,11 +76,21 @@ class PresenceGate:
         """Keep the first `queries` gates; new ones start closed."""
         old, kept = self, min(queries, self.queries)
         sums, held, gain, presence = old._sums, old._held, old._gain, old.presence
+        added = np.full(queries - kept, self.settings.open_above)
+        self._open_above = np.concatenate([self._open_above[:kept], added])
         self.queries = queries
         self._history.clear()
         self.reset()
         self._sums[:, :kept], self._held[:kept] = sums[:, :kept], held[:kept]
         self._gain[:kept], self.presence[:kept] = gain[:kept], presence[:kept]
+
+    def open_at(self, thresholds: Floats | None) -> None:
+        """Open each gate above a presence of its own, and close it at the part of that which is usual.
+
+        Shape: (queries,), 0 to 1; None is as the settings say.
+        """
+        usual = np.full(self.queries, self.settings.open_above)
+        self._open_above = usual if thresholds is None else thresholds
 
     def process(self, speaking_for: Floats, heard: Floats) -> Floats:
         """Take each frame's evidence; return each frame's gain."""
@@ -109,7 +121,8 @@ class PresenceGate:
     def _move(self) -> None:
         """Decide which gates are open, and move their gains there."""
         settings = self.settings
-        threshold = np.where(self._held > 0, settings.close_below, settings.open_above)
+        hysteresis = settings.close_below / max(settings.open_above, _NOTHING)
+        threshold = np.where(self._held > 0, hysteresis * self._open_above, self._open_above)
         self._held = np.where(
             self.presence >= threshold, self._hold_frames + 1, np.maximum(self._held - 1, 0)
         )

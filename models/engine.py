@@ -31,13 +31,15 @@ class Profile:
 class Asked:
     """What a stream wants of an engine.
 
-    Shape: queries (Q, d) and avoid (A, d), unit vectors of the model's text encoder.
+    Shape: queries (Q, d) and avoid (A, d), unit vectors of the model's text encoder; gate_thresholds (Q,),
+    the presence from 0 to 1 above which each gate opens, None for the usual one.
     """
 
     queries: Tensor
     avoid: Tensor
     gate: bool = True
     consistent: bool = False
+    gate_thresholds: npt.NDArray[np.float64] | None = None
 
 
 class Engine(Protocol):

@@ -77,6 +77,7 @@ class FrameEngine:
             self._writer.resize(count)
             fresh = np.zeros((max(0, count - len(self._ready)), *self._ready.shape[1:]), np.float32)
             self._ready = np.concatenate([self._ready[:count], fresh])
+        self._gate.open_at(asked.gate_thresholds)
 
     def reset(self) -> None:
         """Be as new, but remember what was asked."""

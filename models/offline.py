@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from soundlasso.dsp.errors import AudioError, Cancelled
+from soundlasso.dsp.gate import USUAL_THRESHOLD
 from soundlasso.models.engine import Audio, Profile
 from soundlasso.models.separator import DEFAULT_MODEL, Separator, Stereo, load_model
 from soundlasso.models.stream import Keep, SeparationStream
@@ -23,6 +24,7 @@ def separate(
     model: Separator | str | Path = DEFAULT_MODEL,
     stereo: Stereo = "linked",
     gate: bool = True,
+    gate_threshold: float | Sequence[float] = USUAL_THRESHOLD,
     consistent: bool = False,
     avoid: Sequence[str] | str = (),
     keep: Keep = "stem",
@@ -73,8 +75,9 @@ def separate(
     channels = np.atleast_2d(audio)
     separator = model if isinstance(model, Separator) else load_model(model)
     stream = SeparationStream(
-        separator, queries, sample_rate, len(channels), stereo=stereo, gate=gate, consistent=consistent,
-        avoid=avoid, keep=keep, duck_db=duck_db, profile=profile,
+        separator, queries, sample_rate, len(channels), stereo=stereo, gate=gate,
+        gate_threshold=gate_threshold, consistent=consistent, avoid=avoid, keep=keep, duck_db=duck_db,
+        profile=profile,
     )  # fmt: skip
     stems = _run(stream, channels, progress or (lambda fraction: None), cancel or threading.Event())
     shaped = stems.reshape(len(stems), *audio.shape)

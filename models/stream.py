@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from soundlasso.dsp.delay import Delay
 from soundlasso.dsp.errors import AudioError, QueryError
+from soundlasso.dsp.gate import USUAL_THRESHOLD
 from soundlasso.dsp.ramp import Ramp
 from soundlasso.models.engine import Asked, Audio, Profile
 from soundlasso.models.separator import DEFAULT_MODEL, Separator, Stereo, load_model
@@ -26,6 +27,7 @@ class _Wish:
     avoid: tuple[str, ...]
     gate: bool
     consistent: bool
+    gate_thresholds: tuple[float, ...]
 
 
 class SeparationStream:
@@ -47,6 +49,9 @@ class SeparationStream:
         ``"linked"``: one mask for all channels, so the image stays; ``"independent"``: one each.
     gate
         Silence a stem while its sound is not there.
+    gate_threshold
+        The presence, 0 to 1, above which the gate opens; the lower, the more passes. One for all queries,
+        or one each.
     consistent
         Let masks compete, so that stems do not overlap.
     avoid
@@ -81,6 +86,7 @@ class SeparationStream:
         *,
         stereo: Stereo = "linked",
         gate: bool = True,
+        gate_threshold: float | Sequence[float] = USUAL_THRESHOLD,
         consistent: bool = False,
         avoid: Sequence[str] | str = (),
         keep: Keep = "stem",
@@ -96,7 +102,9 @@ class SeparationStream:
         self._duck_db = duck_db
         self._dry = Delay(channels, self.latency_samples)
         self._mix = Ramp(_mix_of(keep, duck_db), self.hop_samples)
-        self._ask(_Wish(_texts(queries, "query"), _texts(avoid, "avoid"), gate, consistent))
+        texts = _texts(queries, "query")
+        thresholds = _thresholds(gate_threshold, len(texts))
+        self._ask(_Wish(texts, _texts(avoid, "avoid"), gate, consistent, thresholds))
         self.reset()
 
     def reset(self) -> None:
@@ -156,7 +164,10 @@ class SeparationStream:
 
     @queries.setter
     def queries(self, texts: Sequence[str] | str) -> None:
-        self._ask(dataclasses.replace(self._wish, queries=_texts(texts, "query")))
+        queries = _texts(texts, "query")
+        kept = self._wish.gate_thresholds[: len(queries)]
+        thresholds = kept + (USUAL_THRESHOLD,) * (len(queries) - len(kept))
+        self._ask(dataclasses.replace(self._wish, queries=queries, gate_thresholds=thresholds))
 
     @property
     def avoid(self) -> tuple[str, ...]:
@@ -175,6 +186,16 @@ class SeparationStream:
     @gate.setter
     def gate(self, on: bool) -> None:
         self._ask(dataclasses.replace(self._wish, gate=on))
+
+    @property
+    def gate_threshold(self) -> tuple[float, ...]:
+        """The presence above which each query's gate opens; one number sets all."""
+        return self._wish.gate_thresholds
+
+    @gate_threshold.setter
+    def gate_threshold(self, threshold: float | Sequence[float]) -> None:
+        thresholds = _thresholds(threshold, len(self._wish.queries))
+        self._ask(dataclasses.replace(self._wish, gate_thresholds=thresholds))
 
     @property
     def consistent(self) -> bool:
@@ -209,7 +230,8 @@ class SeparationStream:
         """Ask for something else; if its texts cannot be queries, all stays as it was."""
         vectors = self.model.embed([*wish.queries, *wish.avoid])
         wanted = len(wish.queries)
-        self._engine.ask(Asked(vectors[:wanted], vectors[wanted:], wish.gate, wish.consistent))
+        thresholds = np.array(wish.gate_thresholds)
+        self._engine.ask(Asked(vectors[:wanted], vectors[wanted:], wish.gate, wish.consistent, thresholds))
         self._wish = wish
 
     def _check(self, block: npt.NDArray[np.floating]) -> Audio:
@@ -243,6 +265,15 @@ def _texts(texts: Sequence[str] | str, role: str) -> tuple[str, ...]:
     if role == "query" and not checked:
         raise QueryError("no query was given; name at least one sound")
     return checked
+
+
+def _thresholds(given: float | Sequence[float], count: int) -> tuple[float, ...]:
+    thresholds = (float(given),) * count if isinstance(given, (int, float)) else tuple(map(float, given))
+    if len(thresholds) != count or not all(0 <= threshold <= 1 for threshold in thresholds):
+        raise ValueError(
+            f"gate_threshold must be a number from 0 to 1, or one for each of {count} queries, not {given!r}"
+        )
+    return thresholds
 
 
 def _mix_of(keep: Keep, duck_db: float | None) -> tuple[float, float]:

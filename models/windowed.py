@@ -11,9 +11,9 @@ network's stride of 32 frames (0.32 s), so each window halves the same frames as
 signal would, and with 3.2 s on both sides every gain is that pass's gain. Before and after the
 signal lies silence.
 
-Windows are not batched: a batch would be as late as one window as long, which hears its context once.
-Queries are, as many as the network is fastest with: all on an accelerator, one on a processor, which is as
-busy with one as with four, and where one alone takes a quarter of the memory.
+Windows that are there at once, as a file gives them, and queries are batched, as many as the network is
+fastest with: four on an accelerator, one on a processor, which is as busy with one as with four, and where
+one alone takes a quarter of the memory. No window waits for another.
 """
 
 import math
@@ -105,6 +105,7 @@ class WindowEngine:
         queries = len(asked.queries)
         for part in (self._writer, self._host, self._gate):
             part.resize(queries)
+        self._gate.open_at(asked.gate_thresholds)
         self._ready = resized(self._ready, queries)
         if self._tail is not None:
             self._tail = resized(self._tail, queries)

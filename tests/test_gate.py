@@ -63,3 +63,21 @@ def test_queries_do_not_disturb_each_other_when_their_number_changes() -> None:
 def test_thresholds_in_the_wrong_order_are_refused() -> None:
     with pytest.raises(ValueError, match="close_below <= open_above"):
         GateSettings(open_above=0.2, close_below=0.4)
+
+
+def test_each_gate_opens_at_its_own_threshold_and_closes_at_half_of_it() -> None:
+    gate = PresenceGate(3, FRAME_RATE, GateSettings(smooth_s=0, hold_s=0))
+    gate.open_at(np.array([0.2, 0.8, 0.0]))
+    presence = np.array([0.1, 0.3, 0.15, 0.05, 0.9, 0.5, 0.3])
+    is_open = []
+    for now in presence:  # long enough to have moved
+        gains = gate.process(np.full((3, 40), now), np.ones((3, 40)))[:, -1]
+        is_open.append((gains > 0.5).tolist())
+    low, high, always = zip(*is_open, strict=True)
+    assert low == (False, True, True, False, True, True, True)
+    assert high == (False, False, False, False, True, True, False)
+    assert all(always)
+    gate.resize(4)
+    assert gate.process(np.full((4, 40), 0.45), np.ones((4, 40)))[:, -1].round().tolist() == [1, 0, 1, 0]
+    gate.open_at(None)
+    assert gate.process(np.full((4, 40), 0.51), np.ones((4, 40)))[:, -1].round().tolist() == [1, 1, 1, 1]

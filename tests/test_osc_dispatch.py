@@ -73,12 +73,15 @@ def test_every_parameter_is_seen_at_its_address(row: Row) -> None:
             "//str",
             [
                 "/lasso/mix/str",
-                *(f"/lasso/slot/{n}/gain/str" for n in (1, 2, 12)),
+                *(f"/lasso/slot/{n}/{key}/str" for n in (1, 2, 12) for key in ("gain", "threshold")),
             ],
         ),
         (
             "/lasso//norm",
-            ["/lasso/mix/norm", *(f"/lasso/slot/{n}/gain/norm" for n in (1, 2, 12))],
+            [
+                "/lasso/mix/norm",
+                *(f"/lasso/slot/{n}/{key}/norm" for n in (1, 2, 12) for key in ("gain", "threshold")),
+            ],
         ),
         ("//lasso////mix", ["/lasso/mix"]),
     ],

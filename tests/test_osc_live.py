@@ -88,6 +88,19 @@ def test_slots_come_and_go_while_it_plays(lariat: Separator, noise: Audio) -> No
     assert all(0 <= level.presence <= 1 for level in levels.values())
 
 
+def test_each_slot_has_its_own_gate_threshold(lariat: Separator, noise: Audio) -> None:
+    voices = [Voice(1, "a violin", 1.0, threshold=1.0), Voice(4, "drums", 1.0, threshold=0.0)]
+    mixer = LiveMixer(lariat, RATE_HZ, 2, voices)
+    mixer.process(noise)
+    levels = {level.slot: level for level in mixer.levels()}
+    assert levels[1].peak == 0.0 < levels[4].peak
+    mixer.control([Voice(4, "drums", 1.0, threshold=1.0), Voice(2, "a voice", 1.0, threshold=0.2)], 1.0)
+    assert mixer.stream.gate_threshold == (1.0, 1.0, 0.2)
+    assert [
+        voice["threshold"] for voice in controls(State(slots={1: Slot("x", threshold=0.3)}))["voices"]
+    ] == [0.3]
+
+
 def test_solo_mute_and_enable_decide_who_is_heard() -> None:
     state = State()
     state.slots = {

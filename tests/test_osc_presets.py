@@ -68,7 +68,7 @@ def test_another_model_and_too_many_sounds_are_refused() -> None:
 
 
 def test_slots_come_back_as_they_were() -> None:
-    state = State(slots={1: Slot("drums", -3.0), 2: Slot("a voice", 1.5)})
+    state = State(slots={1: Slot("drums", -3.0), 2: Slot("a voice", 1.5, threshold=0.3)})
     state.settings.consistent, state.settings.stereo = 1, "independent"
     again = State()
     assert apply_preset(as_preset("mine", state, "lariat"), again, "lariat") == []

@@ -92,12 +92,16 @@ def test_enabled_slots_are_rendered_together(ear: Ear, root: Path) -> None:
     ear.ask("/lasso/slot/3/query", "a voice", answer="/lasso/done")
     ear.ask("/lasso/slot/3/enable", 0, answer="/lasso/done")
     ear.ask("/lasso/input", "short.wav", answer="/lasso/done")
+    ear.ask("/lasso/slot/1/threshold", 0, answer="/lasso/done")
+    ear.ask("/lasso/slot/2/threshold", 1, answer="/lasso/done")
     ear.ask("/lasso/output", "band", answer="/lasso/done")
     ear.send("/lasso/do", 5, "/lasso/render")
     assert ear.wait("/lasso/done", READY_LIMIT_S)[-1] == 5
     told = [m.args for m in ear.heard if m.address == "/lasso/job/stem"]
     assert [(slot, query) for _, slot, query, _, _ in told] == [(1, "a bass"), (2, "drums"), (0, "rest")]
     assert all(Path(path).parent == root / "band" for *_, path, _ in told)
+    bass, drums = (soundfile.read(root / "band" / f"short - {name}.wav")[0] for name in ("a bass", "drums"))
+    assert bass.any() and not drums.any()  # a gate that is always open, and one that never is
 
 
 def test_a_render_can_be_cancelled_and_leaves_nothing(ear: Ear, root: Path) -> None:

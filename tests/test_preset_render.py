@@ -367,3 +367,15 @@ def test_late_effects_lose_nothing_of_the_mix(mix: Path, mixture: Audio, tmp_pat
     preset = parse_preset(NEUTRAL, overrides=[f"mix.{late}", f"stem.a.{late}"])
     result = preset.render(mix, tmp_path / "out")
     np.testing.assert_allclose(read(result.mixdown), mixture, atol=SAME)
+
+
+def test_each_stem_has_its_own_gate_threshold(lariat: Separator) -> None:
+    stems = tuple(
+        Stem(name=name, queries=(name,), gate_threshold=at) for name, at in (("a", 0.2), ("b", 0.7))
+    )
+    (hearing,) = plan_hearings(Preset(stems=stems))
+    assert hearing.gate_thresholds == (0.2, 0.7)
+    shut = (dataclasses.replace(stems[0], gate_threshold=1), dataclasses.replace(stems[1], gate_threshold=0))
+    stream = PresetStream(Preset(stems=shut), lariat, RATE, 1)
+    audio = stream.process(noise(1, RATE, level=0.1))
+    assert not audio[0].any() and audio[1].any()

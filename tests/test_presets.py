@@ -37,6 +37,7 @@ consistent = false
 [stem."lead voice"]
 query = ["a voice", "a choir"]
 avoid = ["a guitar"]
+gate_threshold = 0.4
 gain_db = -3
 pan = -0.5
 duck_db = -6

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from soundlasso.bridge.automation import Change
 from soundlasso.bridge.manifest import describe_request, listed_outputs, read_manifest
 from soundlasso.bridge.render import render
 from soundlasso.bridge.render_inputs import find_inputs
@@ -82,6 +83,8 @@ CHANGED: dict[str, object] = {
     "consistent": True,
     "avoid": ("a voice",),
     "gate": False,
+    "gate_threshold": 0.3,
+    "changes": (Change(0.1, "gate", False),),
 }
 
 

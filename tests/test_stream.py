@@ -7,8 +7,9 @@ import pytest
 import scipy.signal
 import torch
 
-from soundlasso import SeparationStream, Separator, load_model
+from soundlasso import SeparationStream, Separator, load_model, separate
 from soundlasso.dsp.errors import AudioError, QueryError
+from soundlasso.dsp.gate import USUAL_THRESHOLD
 from soundlasso.models.checkpoint import load_safetensors, save_safetensors
 from soundlasso.models.frames import LEARNED_SHARE
 from soundlasso.models.separator import shipped_weights
@@ -159,3 +160,30 @@ def test_learned_presence_has_its_share_of_the_word(tmp_path: Path) -> None:
         presence[bias] = stream.presence[0]
     assert presence[20.0] - presence[-20.0] == pytest.approx(LEARNED_SHARE, abs=1e-6)
     assert presence[-20.0] > 0
+
+
+def test_a_gate_threshold_of_0_lets_all_through_and_of_1_nothing() -> None:
+    mix = noise(2, 48000, level=0.1)
+    stream = SeparationStream("lariat", ["drums", "a flute", "rain"], 48000, 2, gate_threshold=[0, 1, 0])
+    free = SeparationStream("lariat", ["drums", "a flute", "rain"], 48000, 2, gate=False)
+    gated, ungated = stream.process(mix), free.process(mix)
+    opened = round(0.3 * 48000)  # the gate begins closed, and the output is late
+    np.testing.assert_array_equal(gated[[0, 2], :, opened:], ungated[[0, 2], :, opened:])
+    assert np.abs(ungated[0]).max() > 0 and not gated[1].any()
+    assert not separate(mix, 48000, "a flute", gate_threshold=1).any()
+
+
+def test_gate_thresholds_stay_with_their_queries() -> None:
+    stream = SeparationStream("lariat", ["a", "b"], 48000, 1, gate_threshold=[0.1, 0.2])
+    stream.queries = ["a", "b", "c"]
+    assert stream.gate_threshold == (0.1, 0.2, USUAL_THRESHOLD)
+    stream.queries = "a"
+    assert stream.gate_threshold == (0.1,)
+    stream.gate_threshold = 0.7
+    assert stream.gate_threshold == (0.7,)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan"), (0.1,), (0.1, 0.2, 0.3)])
+def test_gate_thresholds_that_cannot_be_are_refused(threshold: float | tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="gate_threshold must be a number from 0 to 1, or one for each of 2"):
+        SeparationStream("lariat", ["a", "b"], 48000, 1, gate_threshold=threshold)

@@ -21,6 +21,7 @@ from soundlasso.bridge.naming import DEFAULT_TEMPLATE, FIELDS
 from soundlasso.bridge.render_inputs import Input, find_inputs, read_list
 from soundlasso.bridge.render_plan import Existing, RenderSettings
 from soundlasso.dsp.errors import SoundlassoError
+from soundlasso.dsp.gate import USUAL_THRESHOLD
 
 _TERMINATED = 128 + signal.SIGTERM
 # Options that a preset decides, and how to change them there.
@@ -35,6 +36,7 @@ _OF_PRESET = {
     "consistent": "consistent",
     "avoid": "stem.NAME.avoid",
     "gate": "gate",
+    "gate_threshold": "stem.NAME.gate_threshold",
 }
 
 
@@ -104,6 +106,10 @@ def render(
         typer.Option(metavar="TEXT", help="A sound that competes but gives no stem.", show_default=False),
     ] = None,
     gate: Annotated[bool, typer.Option(help="Silence a stem where its sound is not there.")] = True,
+    gate_threshold: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="The presence above which that gate opens; lower lets more through."),
+    ] = USUAL_THRESHOLD,
     plot: Annotated[bool, typer.Option("--plot", help="Draw spectrograms of mix, stems and rest.")] = False,
     sessions: Annotated[
         list[str] | None,
@@ -179,6 +185,7 @@ def render(
                 consistent=consistent,
                 avoid=tuple(avoid or ()),
                 gate=gate,
+                gate_threshold=gate_threshold,
                 plot=plot,
                 sessions=to_session_kinds(sessions or ()),
                 report=report,
@@ -220,6 +227,7 @@ def _check_asked(
         for option, key in _OF_PRESET.items():
             source = context.get_parameter_source(option)
             if source is not None and source.name == "COMMANDLINE":
+                option = option.replace("_", "-")
                 raise SoundlassoError(f"--{option} goes with --query; with a preset, use --set {key}=VALUE")
 
 

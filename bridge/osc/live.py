@@ -130,6 +130,7 @@ def controls(state: State) -> dict[str, Any]:
                 "query": slot.query,
                 "gain": _gain(slot, any_solo),
                 "is_removal": slot.mode == "remove",
+                "threshold": slot.threshold,
             }
             for number, slot in state.voiced()
         ],

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from soundlasso.dsp.delay import Delay
+from soundlasso.dsp.gate import USUAL_THRESHOLD
 from soundlasso.dsp.ramp import Ramp
 from soundlasso.models.separator import Separator, Stereo
 from soundlasso.models.stream import SeparationStream
@@ -27,12 +28,15 @@ class Voice:
         Factor of the stem; 0 for a slot that is muted, disabled or beside another's solo.
     is_removal
         Everything but the sound, instead of the sound.
+    threshold
+        The presence above which the slot's gate opens.
     """
 
     slot: int
     query: str
     gain: float
     is_removal: bool = False
+    threshold: float = USUAL_THRESHOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class LiveMixer:
             channels,
             stereo=stereo,
             gate=gate,
+            gate_threshold=[voice.threshold for voice in voices],
             consistent=consistent,
             avoid=avoid,
         )
@@ -102,13 +107,18 @@ class LiveMixer:
         """
         wanted = {voice.slot: voice for voice in voices}
         gone = {
-            slot: Voice(slot, voice.query, 0.0) for slot, voice in self._voices.items() if slot not in wanted
+            slot: replace(voice, gain=0.0, is_removal=False)
+            for slot, voice in self._voices.items()
+            if slot not in wanted
         }
         # Slots keep their place among the stems, new ones come last, so that nothing jumps.
         ordered = {slot: wanted.get(slot) or gone[slot] for slot in self._voices} | wanted
         queries = tuple(voice.query for voice in ordered.values())
         if queries != self.stream.queries:
             self.stream.queries = queries
+        thresholds = tuple(voice.threshold for voice in ordered.values())
+        if thresholds != self.stream.gate_threshold:
+            self.stream.gate_threshold = thresholds
         for slot, voice in ordered.items():
             self._gains.setdefault(slot, self._ramp((0.0, 0.0))).aim(_factors(voice))
             self._energy.setdefault(slot, _Energy())

@@ -56,7 +56,10 @@ def _slots_of(stem: "Stem", is_removal: bool) -> list[Slot]:
     mode = "remove" if is_removal else "keep"
     enable = int(is_removal or not stem.remove)
     name = "" if stem.name in stem.queries or len(stem.queries) > 1 else stem.name  # a stem has one file
-    return [Slot(query, gain_db, enable=enable, mode=mode, name=name) for query in stem.queries]
+    return [
+        Slot(query, gain_db, enable=enable, mode=mode, name=name, threshold=stem.gate_threshold)
+        for query in stem.queries
+    ]
 
 
 def _left_out(preset: "Preset") -> list[str]:
@@ -99,6 +102,7 @@ def as_preset(name: str, state: State, model: str) -> "Preset":
                 queries=(slot.query,),
                 avoid=avoid,
                 gain_db=slot.gain_db,
+                gate_threshold=slot.threshold,
                 remove=slot.mode == "remove",
                 write=not slot.mute,
             )

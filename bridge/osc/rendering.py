@@ -7,6 +7,7 @@ from soundlasso.bridge.osc import parameters
 from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.jobs import Job
 from soundlasso.bridge.osc.state import Settings
+from soundlasso.dsp.gate import USUAL_THRESHOLD
 
 if TYPE_CHECKING:
     from soundlasso.bridge.osc.call import Call
@@ -53,6 +54,7 @@ def _submit(server: "Server", call: "Call", path: str | None, query: str | None,
         raise OscError("no_input", "no file given, and none set with /lasso/input")
     mix = server.jail.audio_file(path or settings.input)
     slots, queries = _asked(server, query)
+    thresholds = [server.state.slots[number].threshold for number in slots if number in server.state.slots]
     server.jobs.submit(
         Job(
             name or server.jobs.new_name(),
@@ -62,7 +64,8 @@ def _submit(server: "Server", call: "Call", path: str | None, query: str | None,
             server.jail.folder(settings.output or str(mix.parent / "stems")),
             queries,
             slots,
-            _render_settings(settings, _is_removal(server, slots)),
+            _render_settings(settings, _is_removal(server, slots))
+            | {"gate_threshold": thresholds or USUAL_THRESHOLD},
         )
     )
 

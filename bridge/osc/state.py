@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from soundlasso.bridge.osc.errors import OscError
+from soundlasso.dsp.gate import USUAL_THRESHOLD
 
 MAX_SLOTS = 64
 
@@ -20,6 +21,7 @@ class Slot:
     mode: str = "keep"
     presence: float = 0.0  # is the sound there now? told by the running stream
     name: str = ""
+    threshold: float = USUAL_THRESHOLD
 
     @property
     def label(self) -> str:

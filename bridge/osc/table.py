@@ -173,6 +173,12 @@ _SLOT_ROWS = [
         "keep the sound, or keep everything but the sound",
     ),
     *_parameter(
+        "/lasso/slot/{slot}/threshold",
+        "threshold",
+        Arg("", "f", 0, 1),
+        "the presence above which the slot's gate opens; lower lets more through",
+    ),
+    *_parameter(
         "/lasso/slot/{slot}/name",
         "name",
         TEXT,

@@ -123,7 +123,7 @@ class Worker:
             if os.path.realpath(path) != path:  # a link since the server looked
                 raise _osc_error("bad_path", f"{path!r} has become a link")
         settings = dict(command["settings"], model=self._model, device=self._device)
-        settings["avoid"] = tuple(settings["avoid"])
+        settings = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
         with _coded("audio_error"):
             plan = plan_render(
                 command["path"], command["queries"], command["out"], RenderSettings(**settings)

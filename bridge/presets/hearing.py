@@ -25,6 +25,7 @@ class Hearing:
     queries: tuple[str, ...]
     avoid: tuple[str, ...]
     consistent: bool
+    gate_thresholds: tuple[float, ...]  # of the queries
     rows: tuple[tuple[int, int], ...]  # (row of the stream, number of the stem)
 
 
@@ -45,7 +46,8 @@ def _hearing(preset: Preset, members: Sequence[int]) -> Hearing:
     queries = tuple(query for query, _ in texts)
     avoid = tuple(text for text in stems[members[0]].avoid if text not in queries)
     rows = tuple((row, number) for row, (_, number) in enumerate(texts) if number in members)
-    return Hearing(queries, avoid, preset.consistent or _has_sum(stems, members), rows)
+    thresholds = tuple(stems[number].gate_threshold for _, number in texts)
+    return Hearing(queries, avoid, preset.consistent or _has_sum(stems, members), thresholds, rows)
 
 
 def _has_sum(stems: Sequence[Stem], members: Sequence[int]) -> bool:
@@ -66,7 +68,8 @@ class PresetStream:
         self._streams = [
             SeparationStream(
                 model, hearing.queries, sample_rate, channels, stereo=preset.stereo, gate=preset.gate,
-                consistent=hearing.consistent, avoid=hearing.avoid, profile=profile,
+                gate_threshold=hearing.gate_thresholds, consistent=hearing.consistent, avoid=hearing.avoid,
+                profile=profile,
             )
             for hearing in self._hearings
         ]  # fmt: skip

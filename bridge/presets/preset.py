@@ -8,6 +8,7 @@ from soundlasso.bridge.presets.chains import Link
 from soundlasso.bridge.presets.fields import check, setting
 from soundlasso.bridge.presets.problems import Problem, Problems
 from soundlasso.dsp.errors import SoundlassoError
+from soundlasso.dsp.gate import USUAL_THRESHOLD
 
 if TYPE_CHECKING:
     from soundlasso.bridge.board import Board
@@ -52,6 +53,9 @@ class Stem(Strip):
     name: str
     queries: tuple[str, ...] = setting(help="The sound in words; several are summed.", key="query")
     avoid: tuple[str, ...] = setting((), "Sounds that compete with it but give no stem.")
+    gate_threshold: float = setting(
+        USUAL_THRESHOLD, "The presence above which its gate opens; lower lets more through.", low=0, high=1
+    )
 
     def __post_init__(self) -> None:
         """Check every setting, and that the texts can be queries."""
