@@ -20,7 +20,15 @@ from soundlasso.models.training.storage import (
     to_int16,
     write_shelf,
 )
-from soundlasso.models.training.vocabulary import NUMBER, SPEECH, captions, paraphrases
+from soundlasso.models.training.vocabulary import (
+    GROUPS,
+    NUMBER,
+    SPEECH,
+    captions,
+    group_wordings,
+    paraphrases,
+    wordings,
+)
 
 INT16_STEP = 1 / 32768
 
@@ -45,10 +53,18 @@ def test_every_recorded_class_has_captions():
 
 
 def test_paraphrases_are_never_trained_on():
-    trained = {text for sound in NUMBER for text in captions(sound)}
-    kept = {text for sound in NUMBER for text in paraphrases(sound)}
+    trained = {text.lower() for sound in NUMBER for text in wordings(sound)}
+    trained |= {text.lower() for group in GROUPS for text in group_wordings(group)}
+    kept = {text.lower() for sound in NUMBER for text in paraphrases(sound)}
     assert len(kept) > 100
     assert kept & trained == set()
+
+
+def test_every_class_and_group_has_many_wordings_of_its_own():
+    assert all(len(set(wordings(sound))) >= 7 for sound in NUMBER)
+    assert all(len(set(group_wordings(group))) >= 8 for group in GROUPS)
+    words = [text for sound in NUMBER for text in wordings(sound)]
+    assert len(words) == len(set(words))  # one that two classes share would be an absent sound that is there
 
 
 def test_a_shelf_gives_back_what_was_put_on_it(tmp_path: Path):

@@ -11,6 +11,7 @@ from soundlasso.dsp.stft import OVERLAP, Hann
 from soundlasso.models.training.augment import band_limit, equaliser, room
 from soundlasso.models.training.bank import Bank
 from soundlasso.models.training.scenes import MAX_LAYERS, Chooser, Scene, training_scene
+from soundlasso.models.training.timbre import another, body
 from soundlasso.models.training.vocabulary import NUMBER
 
 HOP_SAMPLES = 1024
@@ -19,6 +20,8 @@ LENGTH = (N_FRAMES + OVERLAP - 1) * HOP_SAMPLES
 LEVEL = 0.03
 """Root mean square of a mixture's spectrum over bins and frames, as stored; training varies it."""
 POWER_FLOOR = 1e-9
+FORMANT_OCTAVES = 0.2
+"""How far formants move: a woman stays a woman, a viola a viola."""
 _HANN = Hann(HOP_SAMPLES)
 
 
@@ -42,13 +45,13 @@ def to_bands(power: np.ndarray) -> np.ndarray:
 
 
 def training_example(bank: Bank, chooser: Chooser, rng: random.Random) -> Example:
-    """Draw a mixture and spoil it as the world would: rooms, equalisers, levels +-10 dB, narrow bands."""
+    """Draw a mixture and spoil it as the world would: other bodies, rooms, levels +-10 dB, narrow bands."""
     scene: Scene = []
     while not scene:
         scene = training_scene(bank, chooser, rng, LENGTH)
-    dry = [layer.render(LENGTH) for layer in scene]
+    dry = [another(layer.render(LENGTH), rng) for layer in scene]
     heard = np.stack([room(audio, rng) if rng.random() < 0.3 else audio for audio in dry])
-    sources = spectra(heard)  # (S, T, bins)
+    sources = np.stack([_reshaped(source, rng) for source in spectra(heard)])  # (S, T, bins)
     sources *= np.stack([_colour(rng) for _ in scene])[:, None]
     level = np.sqrt(np.mean(np.abs(sources) ** 2, axis=(1, 2), keepdims=True)) + 1e-9
     gain_db = np.array([rng.uniform(-10, 10) for _ in scene], np.float32)[:, None, None]
@@ -56,6 +59,10 @@ def training_example(bank: Bank, chooser: Chooser, rng: random.Random) -> Exampl
     if rng.random() < 0.15:  # the whole mixture came through something narrow
         sources *= band_limit(N_BINS, rng)
     return describe(sources, [layer.sound for layer in scene])
+
+
+def _reshaped(source: np.ndarray, rng: random.Random) -> np.ndarray:
+    return body(source, rng.uniform(-FORMANT_OCTAVES, FORMANT_OCTAVES)) if rng.random() < 0.25 else source
 
 
 def _colour(rng: random.Random) -> np.ndarray:

@@ -1,9 +1,11 @@
 """Turn examples into what a step of training needs: features, queries, their gains and when they sound.
 
 Queries are drawn when an example is used, not when it is mixed: classes that sound, groups whose gains
-add up, and sounds that are not there, each in words drawn from its captions and frames.
+add up, and sounds that are not there, each in words drawn from its wordings and frames.
 """
 
+import hashlib
+import json
 import math
 import random
 from collections.abc import Sequence
@@ -28,7 +30,8 @@ from soundlasso.models.training.vocabulary import (
     TEMPLATES,
     Group,
     alike,
-    captions,
+    group_wordings,
+    wordings,
 )
 
 TEXT_NOISE = 0.02
@@ -51,12 +54,13 @@ class Batch(NamedTuple):
 
 
 def words_path(cache: Cache) -> Path:
-    """Return where the captions' vectors are kept; other classes or groups, another file."""
-    return cache.root / f"words-{len(SOUNDS)}-{len(GROUPS)}.npz"
+    """Return where the wordings' vectors are kept; other words, another file."""
+    words = json.dumps([*map(wordings, SOUNDS), *map(group_wordings, GROUPS)])
+    return cache.root / f"words-{hashlib.sha256(words.encode()).hexdigest()[:8]}.npz"
 
 
 class Words:
-    """The vectors of every caption in every frame, encoded once and kept in the cache."""
+    """The vectors of every wording in every frame, encoded once and kept in the cache."""
 
     def __init__(self, cache: Cache) -> None:
         kept = words_path(cache)
@@ -71,8 +75,8 @@ class Words:
     @staticmethod
     def _encode() -> dict[str, Any]:
         encoder = MiniLM()
-        texts = {sound: captions(sound) for sound in SOUNDS}
-        texts |= {f"group {name}": list(group.captions) for name, group in GROUPS.items()}
+        texts = {sound: wordings(sound) for sound in SOUNDS}
+        texts |= {f"group {name}": group_wordings(name) for name in GROUPS}
         return {
             name: encoder.encode([frame.format(text) for text in said for frame in TEMPLATES]).half().numpy()
             for name, said in texts.items()
@@ -91,7 +95,7 @@ class Asker:
     Parameters
     ----------
     words
-        Vectors of the captions.
+        Vectors of the wordings.
     known
         Classes to ask for when a sound is to be absent: those there is material for.
     n_queries

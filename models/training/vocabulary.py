@@ -27,9 +27,25 @@ def _book() -> dict[str, dict[str, list[str]]]:
     return book
 
 
+@functools.cache
+def _more() -> dict[str, dict[str, list[str]]]:
+    more: dict[str, dict[str, list[str]]] = json.loads(package_data("wordings.json"))
+    return more
+
+
 def captions(sound: str) -> list[str]:
-    """Return the captions of a class to train with."""
+    """Return the captions of a class that the test lists ask with."""
     return _book()[sound]["captions"]
+
+
+def wordings(sound: str) -> list[str]:
+    """Return all that a class is called in training: its captions, and more ways to ask for it."""
+    return captions(sound) + _more()["classes"][sound]
+
+
+def group_wordings(name: str) -> list[str]:
+    """Return all that a group is called in training."""
+    return [*GROUPS[name].captions, *_more()["groups"][name]]
 
 
 def paraphrases(sound: str) -> list[str]:

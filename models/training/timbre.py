@@ -1,0 +1,80 @@
+"""What makes one voice, instrument or engine differ from the next of its kind: body, drive, dynamics.
+
+Each class has few recordings.  These make others of them, so that a network learns what they share.
+"""
+
+import random
+
+import numpy as np
+from scipy import ndimage
+
+from soundlasso.models.training.storage import SAMPLE_RATE
+
+ENVELOPE_S = 0.03
+MOST_DB = 12.0
+"""How far a level is moved at most, so that no pause becomes a roar."""
+BODY_QUEFRENCY_S = 0.0012
+"""What is smoother than this in a spectrum is the body, what is finer is the pitch."""
+TINY = 1e-9
+
+
+def another(audio: np.ndarray, rng: random.Random) -> np.ndarray:
+    """Let a sound be driven, levelled or doubled, each now and then.
+
+    Shape: (length,) float32 -> the same.
+    """
+    for change, how_often in ((drive, 0.15), (dynamics, 0.2), (company, 0.15)):
+        if rng.random() < how_often:
+            audio = change(audio, rng)
+    return audio
+
+
+def drive(audio: np.ndarray, rng: random.Random) -> np.ndarray:
+    """Overdrive a sound, softly to heavily, as amplifiers and tape do: it gains harmonics.
+
+    Shape: (length,) float32 -> the same.
+    """
+    loud = 3 * float(np.sqrt(np.mean(audio**2))) + TINY
+    gain = 10 ** (rng.uniform(-6, 18) / 20)
+    return np.asarray(np.tanh(audio * np.float32(gain / loud)) * np.float32(loud / gain), np.float32)
+
+
+def dynamics(audio: np.ndarray, rng: random.Random) -> np.ndarray:
+    """Make loud and quiet more alike, or less: a compressor, another touch, another decay.
+
+    Shape: (length,) float32 -> the same.
+    """
+    power = ndimage.uniform_filter1d(audio**2, round(ENVELOPE_S * SAMPLE_RATE))
+    level_db = 10 * np.log10(np.maximum(power, 0) + TINY) - 10 * np.log10(np.mean(power) + TINY)
+    gain_db = np.clip(rng.uniform(-0.5, 0.5) * level_db, -MOST_DB, MOST_DB)
+    return np.asarray(audio * 10 ** (gain_db / 20), np.float32)
+
+
+def company(audio: np.ndarray, rng: random.Random) -> np.ndarray:
+    """Lay a second sound beside the first, a few milliseconds late and never quite in tune: a chorus.
+
+    Shape: (length,) float32 -> the same.
+    """
+    time = np.arange(len(audio), dtype=np.float32)
+    sweep = np.sin(time * np.float32(2 * np.pi * rng.uniform(0.1, 4) / SAMPLE_RATE) + rng.uniform(0, 6.28))
+    late_s = rng.uniform(0.004, 0.02) + rng.uniform(0.0002, 0.003) * sweep
+    second = np.interp(time - late_s * SAMPLE_RATE, time, audio)
+    return np.asarray(audio + rng.uniform(0.3, 1.0) * second, np.float32)
+
+
+def body(spectra: np.ndarray, octaves: float) -> np.ndarray:
+    """Move the formants up, and leave the pitch: a smaller throat, a smaller violin.
+
+    Shape: (T, bins) complex64 -> the same.
+    """
+    n_bins = spectra.shape[-1]
+    cepstrum = np.fft.irfft(np.log(np.abs(spectra) + 1e-4))
+    kept = round(BODY_QUEFRENCY_S * SAMPLE_RATE)
+    cepstrum[:, kept : cepstrum.shape[1] - kept + 1] = 0
+    smooth = np.fft.rfft(cepstrum).real  # log magnitude of the body
+    place = np.minimum(np.arange(n_bins) / 2**octaves, n_bins - 1)
+    low = np.minimum(place.astype(int), n_bins - 2)
+    part = place - low
+    moved = (1 - part) * smooth[:, low] + part * smooth[:, low + 1]
+    most = MOST_DB * np.log(10) / 20
+    return np.asarray(spectra * np.exp(np.clip(moved - smooth, -most, most)), np.complex64)

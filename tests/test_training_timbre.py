@@ -1,0 +1,85 @@
+"""Tests of other timbres, by what each must change and what it must leave."""
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import scipy.signal
+
+from soundlasso.models.training.examples import spectra
+from soundlasso.models.training.storage import SAMPLE_RATE
+from soundlasso.models.training.timbre import MOST_DB, another, body, company, drive, dynamics
+
+LENGTH = 3 * SAMPLE_RATE
+Change = Callable[[np.ndarray, random.Random], np.ndarray]
+TIME = np.arange(LENGTH) / SAMPLE_RATE
+
+
+def sine(frequency_hz: float) -> np.ndarray:
+    return (0.3 * np.sin(2 * np.pi * frequency_hz * TIME)).astype(np.float32)
+
+
+def level_db(audio: np.ndarray) -> float:
+    return float(10 * np.log10(np.mean(audio**2)))
+
+
+@pytest.mark.parametrize("change", [another, drive, dynamics, company])
+def test_silence_stays_silent_and_the_same_draw_gives_the_same(change: Change) -> None:
+    assert not change(np.zeros(LENGTH, np.float32), random.Random(0)).any()
+    audio = np.random.default_rng(0).standard_normal(LENGTH).astype(np.float32)
+    first, second = (change(audio, random.Random(3)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert first.dtype == np.float32 and first.shape == audio.shape and np.isfinite(first).all()
+
+
+def test_drive_adds_odd_harmonics_and_nothing_between() -> None:
+    driven = max(
+        (drive(sine(441), random.Random(seed)) for seed in range(20)), key=lambda a: -np.abs(a).max()
+    )
+    spectrum = 20 * np.log10(np.abs(np.fft.rfft(driven)) + 1e-9)
+    bins = 441 * LENGTH // SAMPLE_RATE
+    assert spectrum[3 * bins] > spectrum[bins] - 40
+    assert max(spectrum[2 * bins], spectrum[round(2.5 * bins)]) < spectrum[bins] - 90
+
+
+def test_dynamics_move_levels_no_further_than_they_may() -> None:
+    audio = sine(500) * np.where(TIME < 1.5, 1, 0.05).astype(np.float32)
+    moved = []
+    for seed in range(20):
+        changed = dynamics(audio, random.Random(seed))
+        loud, quiet = slice(SAMPLE_RATE // 10, SAMPLE_RATE), slice(2 * SAMPLE_RATE, LENGTH)
+        step_db = level_db(changed[loud]) - level_db(changed[quiet])
+        moved.append(step_db - 20 * np.log10(20))
+    assert min(moved) < -5 and max(moved) > 5
+    assert max(map(abs, moved)) <= 2 * MOST_DB
+
+
+def test_company_is_late_by_a_few_milliseconds() -> None:
+    click = np.zeros(LENGTH, np.float32)
+    click[SAMPLE_RATE] = 1
+    for seed in range(10):
+        beside = company(click, random.Random(seed)) - click
+        late = np.flatnonzero(beside) - SAMPLE_RATE
+        assert 0.001 * SAMPLE_RATE < late.min() <= late.max() < 0.024 * SAMPLE_RATE
+
+
+def test_a_body_moves_formants_and_leaves_the_pitch() -> None:
+    pulses = np.zeros(LENGTH)
+    pulses[:: SAMPLE_RATE // 147] = 1
+    b, a = scipy.signal.iirpeak(2000, 4, SAMPLE_RATE)
+    voice = scipy.signal.lfilter(b, a, pulses).astype(np.float32)
+    before = spectra(voice)
+    after = body(before, 0.3)
+    bin_hz = SAMPLE_RATE / (2 * (before.shape[1] - 1))
+
+    def peak_hz(frames: np.ndarray) -> float:
+        power = np.mean(np.abs(frames) ** 2, 0)
+        envelope = scipy.signal.savgol_filter(power, 61, 2)
+        return float(envelope.argmax() * bin_hz)
+
+    assert peak_hz(after) / peak_hz(before) == pytest.approx(2**0.3, rel=0.06)
+    comb = np.abs(np.fft.rfft(np.log(np.abs(after[10, :600]) + 1e-4)))
+    teeth = np.abs(np.fft.rfft(np.log(np.abs(before[10, :600]) + 1e-4)))
+    assert comb[20:].argmax() == teeth[20:].argmax()
+    np.testing.assert_allclose(body(before, 0.0), before, rtol=1e-4, atol=1e-6)
