@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from soundlasso.bridge.osc.options import Options
 from soundlasso.bridge.osc.packet import Message, decode, encode
-from soundlasso.bridge.osc.server import Options, Server
+from soundlasso.bridge.osc.server import Server
 
 ANSWER_LIMIT_S = 5.0
 DRAIN_LIMIT_S = 30.0

@@ -8,8 +8,9 @@ from soundlasso.bridge.osc.dispatch import Tree, resolve
 from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.packet import MAX_ADDRESS_BYTES, Message
 from soundlasso.bridge.osc.reference import as_markdown
+from soundlasso.bridge.osc.row import Access, Row
 from soundlasso.bridge.osc.state import Settings, Slot
-from soundlasso.bridge.osc.table import ROWS, TABLE, Access, Row
+from soundlasso.bridge.osc.table import ROWS, TABLE
 
 
 class Nobody:

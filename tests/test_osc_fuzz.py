@@ -19,7 +19,8 @@ import pytest
 from soundlasso.bridge.osc.arguments import Arg
 from soundlasso.bridge.osc.framing import LengthPrefixed, Slip
 from soundlasso.bridge.osc.packet import NTP_TO_UNIX_S, encode
-from soundlasso.bridge.osc.table import ROWS, Access, Row
+from soundlasso.bridge.osc.row import Access, Row
+from soundlasso.bridge.osc.table import ROWS
 from tests.osc_help import ANSWER_LIMIT_S, Ear, Running, running
 from tests.test_osc_packet import mutated, raw_bundle, raw_message
 
@@ -105,7 +106,7 @@ def test_mutated_traffic_harms_nothing(server: Running, ear: Ear, caplog: pytest
     caplog.set_level("CRITICAL", "soundlasso")  # pytest would keep what /lasso/dump logs
     rng = random.Random(SEED)
     valid = valid_packets()
-    counters = server.server.counters
+    counters = server.server.interpreter.counters
     tasks_before = server.ask(lambda: len(asyncio.all_tasks()))
     started_s, sent, streams, grown_from = time.monotonic(), 0, 0, 0
     while (elapsed_s := time.monotonic() - started_s) < DURATION_S:

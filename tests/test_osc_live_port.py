@@ -15,7 +15,7 @@ import soundfile
 
 from soundlasso.bridge.commands.serve import check_live
 from soundlasso.bridge.osc.live_source import LiveSource, parse_source
-from soundlasso.bridge.osc.server import Options
+from soundlasso.bridge.osc.options import Options
 from soundlasso.dsp.errors import SoundlassoError
 from tests.jack_server import RATE, Server
 from tests.osc_help import Ear, Running, running

@@ -15,7 +15,7 @@ import pytest
 
 from soundlasso.bridge.commands.serve import check_exposure
 from soundlasso.bridge.osc.mdns import OSCQUERY_TYPE, announced, reachable_addresses
-from soundlasso.bridge.osc.server import Options
+from soundlasso.bridge.osc.options import Options
 from soundlasso.dsp.errors import SoundlassoError
 from tests.osc_help import Ear
 

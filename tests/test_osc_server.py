@@ -320,7 +320,7 @@ def test_the_end_is_told() -> None:
 def test_only_utf8_is_expected_but_latin1_is_read(server: Running, ear: Ear) -> None:
     ear.socket.send(b"/lasso/query\0\0\0\0,s\0\0caf\xe9\0\0\0\0")
     assert ear.wait("/lasso/done") == ("/lasso/query", "café")
-    assert server.ask(lambda: server.server.counters.latin1) >= 1
+    assert server.ask(lambda: server.server.interpreter.counters.latin1) >= 1
 
 
 # Other hosts

@@ -13,7 +13,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from soundlasso.bridge.osc.packet import MAX_PACKET_BYTES, Message, decode, encode
-from soundlasso.bridge.osc.table import ROWS, Access
+from soundlasso.bridge.osc.row import Access
+from soundlasso.bridge.osc.table import ROWS
 from tests.osc_help import ANSWER_LIMIT_S, Ear, Running
 
 

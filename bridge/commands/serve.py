@@ -16,7 +16,7 @@ import typer
 from soundlasso.dsp.errors import SoundlassoError
 
 if TYPE_CHECKING:
-    from soundlasso.bridge.osc.server import Options
+    from soundlasso.bridge.osc.options import Options
     from soundlasso.bridge.osc.state import State
 
 PORT_TAKEN_STATUS = 3
@@ -66,7 +66,7 @@ def serve(
     UDP, TCP and HTTP share one port. Only this machine is heard unless --host and --allow say otherwise;
     other hosts write only with the --token.
     """
-    from soundlasso.bridge.osc.server import Options
+    from soundlasso.bridge.osc.options import Options
     from soundlasso.bridge.osc.transport import PortError
 
     networks = tuple(allow or ())

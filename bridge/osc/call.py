@@ -9,7 +9,7 @@ from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.packet import encode
 
 if TYPE_CHECKING:
-    from soundlasso.bridge.osc.table import Row
+    from soundlasso.bridge.osc.row import Row
 
 Post = Callable[[Peer, bytes], None]
 MAX_ANSWER_RATIO = 4  # answers to a source that may be forged, in sizes of its packet

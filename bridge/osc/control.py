@@ -160,18 +160,18 @@ def login(server: "Server", call: "Call") -> None:
 def do(server: "Server", call: "Call") -> None:
     """Run a command with an id; the same id again gives the same answers and does nothing else."""
     number, address, *args = call.given
-    server.run_once(call.request, number, address, args)
+    server.interpreter.run_once(call.request, number, address, args)
 
 
 def dump(server: "Server", call: "Call") -> None:
     """Set how much of what comes in is logged."""
-    (server.dump_level,) = call.given
-    call.done(server.dump_level)
+    (server.interpreter.dump_level,) = call.given
+    call.done(server.interpreter.dump_level)
 
 
 def clear_schedule(server: "Server", call: "Call") -> None:
     """Drop the bundles that wait."""
-    call.done(server.schedule.clear())
+    call.done(server.interpreter.schedule.clear())
 
 
 def quit_server(server: "Server", call: "Call") -> None:

@@ -11,7 +11,7 @@ from soundlasso.bridge.osc.arguments import Arg, coerce, is_press
 from soundlasso.bridge.osc.call import Call, Request
 from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.packet import Message
-from soundlasso.bridge.osc.table import SLOT, Access, Row
+from soundlasso.bridge.osc.row import SLOT, Access, Row
 
 MAX_MATCHES = 1024
 MAX_REMEMBERED = 4096

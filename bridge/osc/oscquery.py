@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from soundlasso.bridge.osc.arguments import Arg
 from soundlasso.bridge.osc.dispatch import Place
 from soundlasso.bridge.osc.errors import OscError
-from soundlasso.bridge.osc.table import Access, Row
+from soundlasso.bridge.osc.row import Access, Row
 
 if TYPE_CHECKING:
     from soundlasso.bridge.osc.server import Server

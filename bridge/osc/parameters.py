@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from soundlasso.bridge.osc.clients import Topic
 
 if TYPE_CHECKING:
-    from soundlasso.bridge.osc.arguments import Arg
     from soundlasso.bridge.osc.call import Call
     from soundlasso.bridge.osc.clients import Peer
+    from soundlasso.bridge.osc.row import Row
     from soundlasso.bridge.osc.server import Server
-    from soundlasso.bridge.osc.table import Row
 
 
 def access(server: "Server", call: "Call") -> None:
@@ -55,23 +54,24 @@ def values(server: "Server") -> Iterator[tuple[str, Any]]:
 
 def shown(row: "Row", value: Any) -> Any:
     """Convert a value to what a row of the table shows."""
-    arg = row.value
     if row.view == "norm":
-        low, high = _ends(arg)
+        low, high = _ends(row)
         return (value - low) / (high - low)
     if row.view == "text":
-        return f"{value:.2f} {arg.unit}".rstrip()
+        assert row.value is not None
+        return f"{value:.2f} {row.value.unit}".rstrip()
     return value
 
 
 def from_view(row: "Row", given: Any) -> Any:
     """Convert what a row of the table takes to the value; the reverse of `shown`."""
     if row.view == "norm":
-        low, high = _ends(row.value)
+        low, high = _ends(row)
         return low + given * (high - low)
     return given
 
 
-def _ends(arg: "Arg") -> tuple[float, float]:
-    assert arg.low is not None and arg.high is not None  # or it would not have these views
+def _ends(row: "Row") -> tuple[float, float]:
+    arg = row.value
+    assert arg is not None and arg.low is not None and arg.high is not None  # or it would not have this view
     return arg.low, arg.high

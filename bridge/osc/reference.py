@@ -1,6 +1,7 @@
 """The table of addresses as a page to read: ``python -m soundlasso.bridge.osc.reference`` prints it."""
 
-from soundlasso.bridge.osc.table import ROWS, Access, Row
+from soundlasso.bridge.osc.row import Access, Row
+from soundlasso.bridge.osc.table import ROWS
 
 _ACCESS = {Access.SENT: "sent", Access.READ: "get", Access.WRITE: "call", Access.BOTH: "get, set"}
 
