@@ -13,7 +13,7 @@ from soundlasso.bridge.osc.state import Slot, State
 if TYPE_CHECKING:
     from soundlasso.bridge.osc.call import Call
     from soundlasso.bridge.osc.options import Options
-from soundlasso.bridge.osc.server import Server
+    from soundlasso.bridge.osc.server import Server
 
 SILENT_DB = -60.0  # the lowest gain is silence
 
