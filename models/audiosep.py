@@ -96,9 +96,7 @@ def read_tensors(path: Path, rename: Rename) -> dict[str, Tensor]:
         return {new: tensor for name, tensor in whole.items() if (new := rename(name)) is not None}
     with closing(TorchArchive(path)) as archive:
         tree = promised_tensors(archive.tree)
-        return {
-            new: archive.read(tensor) for name, tensor in tree.items() if (new := rename(name)) is not None
-        }
+        return archive.read_all({new: tensor for name, tensor in tree.items() if (new := rename(name))})
 
 
 def tensor_names(path: Path) -> list[str]:

@@ -2,21 +2,20 @@
 
 A checkpoint (.ckpt, .pt, .bin) is a zip archive with one pickle, which names
 functions to call, and one file of raw numbers for each storage. This unpickler
-knows a dozen names, each bound to a harmless stand-in of our own, and refuses all
-others. Tensors stay promises until they are asked for, so an optimiser's
-state in the same file is never read.
+knows a dozen names, each bound to a harmless stand-in of our own that a pickle can
+call but not change, and refuses all others. Tensors stay promises until they are
+asked for, so an optimiser's state in the same file is never read.
 """
 
 import io
 import math
 import pickle
 import re
+import struct
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from torch import Tensor
 from soundlasso.dsp.errors import ModelError
 
 MOST_PICKLE_BYTES = 64 << 20  # of names and shapes; AudioSep's are under 2 MB
+MOST_AXES = 8
 _STORAGES = {
     "FloatStorage": torch.float32,
     "HalfStorage": torch.float16,
@@ -35,26 +35,22 @@ _STORAGES = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
-_BAD_ZIP = (
-    zipfile.BadZipFile,
-    KeyError,
-    NotImplementedError,
-    RuntimeError,
-    EOFError,
-)  # all that zipfile raises
-_BAD_PICKLE = (pickle.UnpicklingError, AttributeError, TypeError, ValueError, LookupError, MemoryError)
+# All that zipfile and pickle raise for damaged files.
+_BAD_ZIP = (zipfile.BadZipFile, struct.error, LookupError, RuntimeError, ValueError, EOFError)
+_BAD_PICKLE = (
+    pickle.UnpicklingError, AttributeError, TypeError, ValueError, LookupError, ArithmeticError, EOFError,
+    MemoryError, RecursionError,
+)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class PromisedStorage:
+class PromisedStorage(NamedTuple):
     """Raw numbers in the archive: the file's key and the type of its numbers."""
 
     key: str
     dtype: torch.dtype
 
 
-@dataclass(frozen=True)
-class PromisedTensor:
+class PromisedTensor(NamedTuple):
     """A tensor that `TorchArchive.read` can fetch."""
 
     storage: PromisedStorage
@@ -77,7 +73,7 @@ class TorchArchive:
         self.path = path
         try:
             self._zip = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
+        except _BAD_ZIP as error:
             raise ModelError(
                 f"{str(path)!r} is not a torch checkpoint: {error}; save it with torch 1.6 or later"
             ) from error
@@ -85,6 +81,7 @@ class TorchArchive:
             raise ModelError(f"cannot read {str(path)!r}: {error.strerror}") from error
         try:
             self._root = self._check_members()
+            self._check_byte_order()
             self.tree: Any = self._unpickle()
         except BaseException:
             self._zip.close()
@@ -94,20 +91,33 @@ class TorchArchive:
         """Close the file; promises can no longer be kept."""
         self._zip.close()
 
-    def read(self, promised: PromisedTensor) -> Tensor:
-        """Return the numbers that were promised."""
+    def read_all(self, promises: Mapping[str, PromisedTensor]) -> dict[str, Tensor]:
+        """Return the numbers that were promised, by the same names.
+
+        Many tensors may share one storage, but no checkpoint has more numbers than its file.
+        """
+        claimed = sum(math.prod(told.shape) * told.storage.dtype.itemsize for told in promises.values())
+        if claimed > self.path.stat().st_size:
+            raise ModelError(f"{str(self.path)!r} claims more bytes than it has")
+        return {name: self._read(promised) for name, promised in promises.items()}
+
+    def _read(self, promised: PromisedTensor) -> Tensor:
         content = bytearray(self._member(f"data/{promised.storage.key}"))
         dtype, count = promised.storage.dtype, math.prod(promised.shape)
-        numbers = torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
-        if not _is_dense(promised) or not 0 <= promised.offset <= len(numbers) - count:
+        if (
+            len(content) % dtype.itemsize
+            or not _is_dense(promised)
+            or not 0 <= promised.offset <= len(content) // dtype.itemsize - count
+        ):
             raise ModelError(f"{str(self.path)!r} holds a tensor that is not dense or not whole")
+        numbers = torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
         return numbers[promised.offset : promised.offset + count].reshape(promised.shape).clone()
 
     def _member(self, name: str) -> bytes:
         """Return the content of a file in the archive; zipfile checks its CRC-32."""
         try:
             return self._zip.read(f"{self._root}/{name}")
-        except _BAD_ZIP as error:
+        except (*_BAD_ZIP, OSError) as error:
             raise ModelError(f"{str(self.path)!r} is damaged: {error}") from error
 
     def _check_members(self) -> str:
@@ -124,6 +134,11 @@ class TorchArchive:
             raise ModelError(f"{str(self.path)!r} is a zip file but not a torch checkpoint")
         return pickles[0].filename.partition("/")[0]
 
+    def _check_byte_order(self) -> None:
+        """Refuse what would be read as other numbers; torch before 2.1 did not write the order down."""
+        if f"{self._root}/byteorder" in self._zip.namelist() and self._member("byteorder") != b"little":
+            raise ModelError(f"{str(self.path)!r} was saved on a big-endian machine, which is not read")
+
     def _unpickle(self) -> Any:
         try:
             return _Unpickler(io.BytesIO(self._member("data.pkl"))).load()
@@ -132,7 +147,7 @@ class TorchArchive:
                 f"{str(self.path)!r} asks for {refused.args[0]!r}, "
                 "which is no tensor, number or container; it was not run"
             ) from refused
-        except (*_BAD_PICKLE, EOFError, RecursionError) as error:
+        except _BAD_PICKLE as error:
             raise ModelError(f"{str(self.path)!r} is damaged: {error}") from error
 
 
@@ -150,7 +165,7 @@ def _named(tree: Mapping[Any, Any]) -> Iterator[tuple[str, PromisedTensor]]:
 
 
 def _is_dense(tensor: PromisedTensor) -> bool:
-    if any(size < 0 for size in tensor.shape):
+    if not all(0 <= size < 1 << 31 for size in tensor.shape):
         return False
     strides = [math.prod(tensor.shape[axis + 1 :]) for axis in range(len(tensor.shape))]
     found = zip(tensor.shape, tensor.stride, strides, strict=True)  # an axis of one may have any stride
@@ -161,11 +176,33 @@ class _Refused(Exception):
     """The pickle names something outside the list."""
 
 
-def _tensor(storage: PromisedStorage, offset: int, shape: Any, stride: Any, *_: object) -> PromisedTensor:
+class _StandIn:
+    """A function that a pickle may call. Of a plain function it could set attributes, too."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._function(*arguments)
+
+    def __setstate__(self, state: object) -> None:
+        raise pickle.UnpicklingError("it changes a function")
+
+
+class _Dict(dict[Any, Any]):
+    """Stands for OrderedDict."""
+
+    def __setstate__(self, state: object) -> None:
+        """Ignore the attributes that torch hangs on a state dict: versions of its modules."""
+
+
+def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: object) -> PromisedTensor:
+    if not isinstance(storage, PromisedStorage) or not len(shape) == len(stride) <= MOST_AXES:
+        raise pickle.UnpicklingError("a tensor has no storage, or too many axes, or not a stride for each")
     return PromisedTensor(storage, int(offset), tuple(map(int, shape)), tuple(map(int, stride)))
 
 
-def _parameter(tensor: PromisedTensor, *_: object) -> PromisedTensor:
+def _parameter(tensor: object, *_: object) -> object:
     return tensor
 
 
@@ -174,7 +211,7 @@ class _NumpyType:
 
     def __init__(self, code: str, *_: object) -> None:
         if not re.fullmatch(r"[biuf][1248]", code):
-            raise pickle.UnpicklingError(f"numpy type {code!r} is not a plain number")
+            raise pickle.UnpicklingError(f"numpy type {code[:20]!r} is not a plain number")
         self.code = code
 
     def __setstate__(self, state: object) -> None:
@@ -187,19 +224,21 @@ def _numpy_scalar(kind: _NumpyType, content: bytes) -> float:
 
 def _encode(text: str, encoding: str) -> bytes:
     if encoding != "latin1":
-        raise pickle.UnpicklingError(f"bytes are encoded as {encoding!r}, not latin1")
+        raise pickle.UnpicklingError("bytes are not encoded as latin1")
     return text.encode("latin1")
 
 
-_KNOWN: dict[str, Callable[..., Any] | torch.dtype] = {
-    "collections.OrderedDict": OrderedDict,
-    "torch.Size": tuple,
-    "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_parameter": _parameter,
-    "numpy.core.multiarray.scalar": _numpy_scalar,
-    "numpy._core.multiarray.scalar": _numpy_scalar,
-    "numpy.dtype": _NumpyType,
-    "_codecs.encode": _encode,
+_KNOWN: dict[str, _StandIn | torch.dtype] = {
+    "collections.OrderedDict": _StandIn(_Dict),
+    "torch.Size": _StandIn(tuple),
+    "torch._utils._rebuild_tensor_v2": _StandIn(_tensor),
+    "torch._utils._rebuild_parameter": _StandIn(_parameter),
+    "numpy.core.multiarray.scalar": _StandIn(_numpy_scalar),
+    "numpy._core.multiarray.scalar": _StandIn(_numpy_scalar),
+    "numpy.dtype": _StandIn(_NumpyType),
+    "_codecs.encode": _StandIn(_encode),
+    "builtins.set": _StandIn(set),
+    "__builtin__.set": _StandIn(set),
     **{f"torch.{name}": dtype for name, dtype in _STORAGES.items()},
 }
 
@@ -217,6 +256,7 @@ class _Unpickler(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> PromisedStorage:
         """Return the promise of a storage: torch pickles ("storage", type, key, device, numbers)."""
         kind, dtype, key, *_ = pid
-        if kind != "storage" or not isinstance(dtype, torch.dtype) or not str(key).isalnum():
-            raise pickle.UnpicklingError(f"unknown storage {pid!r}")
-        return PromisedStorage(str(key), dtype)
+        is_known = kind == "storage" and isinstance(dtype, torch.dtype)
+        if not is_known or not isinstance(key, str) or not key.isalnum():
+            raise pickle.UnpicklingError("it has a storage of an unknown kind")
+        return PromisedStorage(key, dtype)

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import random
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -123,6 +124,7 @@ CONTENT = {
     "optimizer_states": [{"state": {0: {"exp_avg": torch.ones(2, 2)}}}],
     "parameter": torch.nn.Parameter(torch.ones(2)),
     "shape": torch.Size([1, 2]),
+    "seen": {"train", "test"},
 }
 
 
@@ -175,6 +177,82 @@ def test_a_hostile_pickle_is_refused_by_name(
         read_tensors(path, same)
 
 
+# By hand, what Python's own pickler seldom writes: each opcode that imports, calls or changes something.
+@pytest.mark.parametrize(
+    ("pickled", "says"),
+    [
+        (b"cos\nsystem\n(S'exit 1'\ntR.", r"asks for 'os\.system'"),  # GLOBAL, REDUCE
+        (b"\x8c\x02os\x8c\x06system\x93)R.", r"asks for 'os\.system'"),  # STACK_GLOBAL
+        (b"(S'exit 1'\nios\nsystem\n.", r"asks for 'os\.system'"),  # INST
+        (b"(cos\nsystem\nS'exit 1'\no.", r"asks for 'os\.system'"),  # OBJ
+        (b"csubprocess\nPopen\n)\x81.", r"asks for 'subprocess\.Popen'"),  # NEWOBJ
+        (b"csubprocess\nPopen\n)}\x92.", r"asks for 'subprocess\.Popen'"),  # NEWOBJ_EX
+        (b"ctorch\nFloatStorage.to\n.", r"asks for 'torch\.FloatStorage\.to'"),  # of a known name
+        (b"ccollections\nOrderedDict\n)\x81.", "is damaged"),  # NEWOBJ of a known name
+        (b"\x82\x01.", "is damaged: unregistered extension code 1"),  # EXT1
+        (b"\x83\x01\x00.", "is damaged: unregistered extension code 1"),  # EXT2
+        (b"\x84\x01\x00\x00\x00.", "is damaged: unregistered extension code 1"),  # EXT4
+        (b"Pdata\n.", "is damaged"),  # PERSID
+        (b"(S'storage'\nI1\nI2\ntQ.", "is damaged: it has a storage of an unknown kind"),  # BINPERSID
+        (b"\x97.", "is damaged"),  # NEXT_BUFFER
+        (b"\x95" + b"\xff" * 8 + b".", "is damaged"),  # FRAME
+        (b"c_codecs\nencode\n(S'x'\nS'rot13'\ntR.", "is damaged: bytes are not encoded as latin1"),
+        (b"cnumpy\ndtype\n(S'O8'\ntR.", "is damaged: numpy type 'O8' is not a plain number"),
+        *(
+            (f"c{name}\n(N}}S'__doc__'\nS'changed'\nstb.".encode(), "is damaged")  # BUILD
+            for name in (
+                "torch._utils\n_rebuild_tensor_v2",
+                "collections\nOrderedDict",
+                "numpy\ndtype",
+                "torch\nFloatStorage",
+            )
+        ),
+    ],
+)
+def test_every_opcode_that_could_run_something_is_refused(pickled: bytes, says: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=says):
+        read_tensors(_archive(tmp_path / "net.ckpt", pickled), same)
+
+
+def test_a_pickle_cannot_change_what_it_was_promised(tmp_path: Path) -> None:
+    tensor = Hostile(_rebuild_tensor_v2, _Storage("0"), 0, (4,), (1,), False, OrderedDict())
+    changed = _protocol_two([tensor]).removesuffix(b"e.").removesuffix(b"a.")
+    for state in (b"}S'shape'\nS'x'\ns", b"(N}S'shape'\nS'x'\nst"):
+        with pytest.raises(ModelError, match="is damaged"):
+            read_tensors(_archive(tmp_path / "net.ckpt", changed + state + b"ba."), same)
+
+
+def test_a_pickle_cannot_hide_its_tensors(tmp_path: Path) -> None:
+    class Hiding(OrderedDict[str, Tensor]):
+        def __reduce__(self) -> Any:
+            return OrderedDict, (), {"items": "nothing", "get": 3}, None, iter(self.items())
+
+    torch.save(Hiding(TENSORS), tmp_path / "net.pt")
+    assert read_tensors(tmp_path / "net.pt", same).keys() == TENSORS.keys()
+
+
+def test_damage_anywhere_is_an_error_that_says_so(tmp_path: Path) -> None:
+    torch.save(CONTENT, tmp_path / "net.pt")
+    whole = (tmp_path / "net.pt").read_bytes()
+    with zipfile.ZipFile(tmp_path / "net.pt") as archive:
+        pickled = archive.read("net/data.pkl")
+    rng = random.Random(5)
+    refused = 0
+    for number in range(1500):  # every other time with the right checksum
+        content = bytearray(pickled if number % 2 else whole)
+        for _ in range(rng.randrange(1, 4)):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+        if number % 2:
+            _archive(tmp_path / "changed.pt", bytes(content))
+        else:
+            (tmp_path / "changed.pt").write_bytes(content)
+        try:
+            read_tensors(tmp_path / "changed.pt", same)
+        except ModelError:
+            refused += 1
+    assert refused > 500
+
+
 def test_files_that_are_not_checkpoints_say_what_they_are(tmp_path: Path) -> None:
     cases = {
         "text.pt": (b"not a checkpoint", "not a torch checkpoint"),
@@ -221,15 +299,49 @@ def test_an_archive_that_grows_when_read_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "stride"), [((10**12,), (0,)), ((9,), (1,)), ((2, 2), (1, 2)), ((-1,), (1,))]
+    ("shape", "stride"),
+    [
+        ((10**12,), (0,)),
+        ((9,), (1,)),
+        ((2, 2), (1, 2)),
+        ((-1,), (1,)),
+        ((2, 2), (1,)),
+        ((2**70, 0), (1, 1)),
+        ((float("inf"),), (1,)),
+        ((1,) * 9, (1,) * 9),
+    ],
 )
 def test_tensors_that_overreach_their_storage_are_refused(
     shape: tuple[int, ...], stride: tuple[int, ...], tmp_path: Path
 ) -> None:
     hostile = _Storage("0"), 0, shape, stride, False, OrderedDict()
     path = _archive(tmp_path / "net.pt", _protocol_two({"a": Hostile(_rebuild_tensor_v2, *hostile)}))
-    with pytest.raises(ModelError, match=r"not dense or not whole|damaged"):
+    with pytest.raises(ModelError, match=r"not dense or not whole|damaged|claims more bytes"):
         read_tensors(path, same)
+
+
+def test_a_storage_that_ends_within_a_number_is_refused(tmp_path: Path) -> None:
+    hostile = _Storage("0"), 0, (2,), (1,), False, OrderedDict()
+    pickled = _protocol_two({"a": Hostile(_rebuild_tensor_v2, *hostile)})
+    path = _archive(tmp_path / "net.pt", pickled, bytes(9))
+    with pytest.raises(ModelError, match="not dense or not whole"):
+        read_tensors(path, same)
+
+
+def test_many_tensors_of_one_storage_do_not_fill_the_memory(tmp_path: Path) -> None:
+    shared = torch.ones(1000)
+    torch.save({str(number): shared for number in range(100)}, tmp_path / "net.pt")
+    with pytest.raises(ModelError, match="claims more bytes than it has"):
+        read_tensors(tmp_path / "net.pt", same)
+
+
+def test_numbers_of_another_byte_order_are_not_misread(tmp_path: Path) -> None:
+    torch.save(TENSORS, tmp_path / "net.pt")
+    with zipfile.ZipFile(tmp_path / "net.pt") as saved, zipfile.ZipFile(tmp_path / "big.pt", "w") as big:
+        for name in saved.namelist():
+            big.writestr(name, b"big" if name.endswith("byteorder") else saved.read(name))
+    with pytest.raises(ModelError, match="saved on a big-endian machine"):
+        read_tensors(tmp_path / "big.pt", same)
 
 
 # AudioSep's files
@@ -292,9 +404,9 @@ def _protocol_two(content: Any) -> bytes:
     return stream.getvalue()
 
 
-def _archive(path: Path, pickled: bytes) -> Path:
-    """Write a checkpoint with that pickle and one storage of four float32 numbers."""
+def _archive(path: Path, pickled: bytes, numbers: bytes = np.arange(4, dtype="<f4").tobytes()) -> Path:
+    """Write a checkpoint with that pickle and one storage, of four float32 numbers if not told otherwise."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", pickled)
-        archive.writestr("archive/data/0", np.arange(4, dtype="<f4").tobytes())
+        archive.writestr("archive/data/0", numbers)
     return path
