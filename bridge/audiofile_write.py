@@ -6,14 +6,12 @@ Reading back matters, because a write to a full disk can report success.
 """
 
 import contextlib
-import errno
 import os
-import secrets
 import shutil
 import struct
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,16 +24,13 @@ from soundlasso.bridge.audiofile import system_name
 from soundlasso.bridge.audiofile_format import HEADER_BYTES, OutputFormat, to_integers
 from soundlasso.bridge.export.bext import Broadcast, fill_placeholder, placeholder
 from soundlasso.dsp.errors import AudioError, AudioFileError
+from soundlasso.models import atomic
+from soundlasso.models.atomic import TEMPORARY_SUFFIX
+from soundlasso.models.atomic import temporary_path as temporary_path
 
-TEMPORARY_SUFFIX = ".part"
 FORGOTTEN_S = 86400.0
 _WRITE_FRAMES = 65536  # a longer Vorbis write overflows libsndfile's stack
 _TAIL_FRAMES = 4096
-
-
-def temporary_path(path: Path) -> Path:
-    """Name a file beside ``path`` that nothing else uses; it is hidden, and ends in ``.part``."""
-    return path.with_name(f".soundlasso-{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
 
 
 def remove_leavings(folder: Path, process: int) -> None:
@@ -116,7 +111,7 @@ class AudioWriter:
             if self.broadcast is not None:
                 self._file.comment = placeholder(self.broadcast)
         except BaseException as error:
-            _remove(self._temporary)
+            atomic.remove(self._temporary)
             if isinstance(error, (soundfile.LibsndfileError, OSError)):
                 raise self._failed(error) from error
             raise
@@ -182,7 +177,7 @@ class AudioWriter:
             _unstamp_peak(self._temporary)
             if self.broadcast is not None:
                 fill_placeholder(self._temporary, self.broadcast)
-            _sync(self._temporary)
+            atomic.sync(self._temporary)
             self._read_back()
         except (soundfile.LibsndfileError, OSError) as error:
             raise self._failed(error) from error
@@ -200,14 +195,14 @@ class AudioWriter:
         """Remove what was written, unless it was renamed; may be called any number of times."""
         with contextlib.suppress(soundfile.LibsndfileError):  # closing writes, which a full disk refuses
             self._file.close()
-        _remove(self._temporary)
+        atomic.remove(self._temporary)
 
     def withdraw(self) -> None:
         """Remove what was written even if it was renamed, unless it replaced another file."""
         was_renamed = not self._temporary.exists()
         self.discard()
         if was_renamed and self._is_new:
-            _remove(self.path)
+            atomic.remove(self.path)
 
     def _check_free(self) -> None:
         if os.path.lexists(self.path) and not self._overwrite:
@@ -245,7 +240,10 @@ def publish(writers: Sequence[AudioWriter]) -> None:
             renamed.callback(writer.withdraw)
             writer.rename()
         for folder in {writer.path.parent for writer in writers}:
-            _sync_folder(folder)
+            try:
+                atomic.sync_folder(folder)
+            except OSError as error:
+                raise AudioFileError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
         renamed.pop_all()
 
 
@@ -257,16 +255,24 @@ def write_whole(path: Path, data: bytes) -> None:
     AudioFileError
         The system refuses.
     """
-    temporary = temporary_path(path)
-    try:
+    with replacing(path) as temporary:
         temporary.write_bytes(data)
-        _sync(temporary)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a hidden path beside ``path`` to write to; what was written takes its place at the end.
+
+    Raises
+    ------
+    AudioFileError
+        The system refuses; nothing is left.
+    """
+    try:
+        with atomic.replacing(path) as temporary:
+            yield temporary
     except OSError as error:
         raise AudioFileError(f"cannot write {str(path)!r}: {error.strerror}; {free_space(path)}") from error
-    finally:
-        _remove(temporary)
 
 
 def free_space(path: Path) -> str:
@@ -306,30 +312,6 @@ def check_space(files: Iterable[tuple[Path, OutputFormat]]) -> None:
                 f"no space in {str(place[device])!r}: {size / 1e6:.1f} MB are needed, "
                 f"{free / 1e6:.1f} MB are free"
             )
-
-
-def _remove(path: Path) -> None:
-    if os.path.lexists(path):  # false, too, for a name that no file can have
-        path.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    with path.open("r+b") as file:
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames in a folder last through a power cut; Windows has no such call and needs none."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems cannot do it, and lose nothing by it
-            raise AudioFileError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
 
 
 def _unstamp_peak(path: Path) -> None:

@@ -17,7 +17,7 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from soundlasso.dsp.errors import ModelError
-from soundlasso.models.checkpoint import write_whole
+from soundlasso.models.atomic import write_whole
 
 CACHE_VARIABLE = "SOUNDLASSO_CACHE"
 MANIFEST = "model.json"

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from soundlasso.dsp.errors import ModelError, UnknownModelError
+from soundlasso.models.atomic import write_whole
 from soundlasso.models.audiosep import build, read_separator, read_text_tower
 from soundlasso.models.cache import (
     CACHE_VARIABLE,
@@ -21,7 +22,7 @@ from soundlasso.models.cache import (
     settle,
     sha256,
 )
-from soundlasso.models.checkpoint import fill, load_safetensors, save_safetensors, write_whole
+from soundlasso.models.checkpoint import fill, load_safetensors, save_safetensors
 from soundlasso.models.clap import TOWERS
 from soundlasso.models.hub import HubFile, fetch
 from soundlasso.models.resunet import CONDITION_SIZE, ResUNet30

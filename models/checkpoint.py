@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from soundlasso.dsp.errors import ModelError
+from soundlasso.models.atomic import write_whole as write_whole
 
 HASH_DIGITS = 8
 HARMLESS = ("position_ids", "token_type_ids", "num_batches_tracked")  # counters that some files carry
@@ -37,6 +37,7 @@ _DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
+_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 _NAMED = re.compile(rf"-([0-9a-f]{{{HASH_DIGITS}}})\.\w+$")
 
 
@@ -94,20 +95,6 @@ def parse_safetensors(content: bytes, path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{str(path)!r} is not a safetensors file: {error}") from error
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Put `content` at `path` so that no reader, and no crash, ever sees a part of it."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with partial.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
 def check_tensors(tensors: Mapping[str, Tensor], network: nn.Module, what: str) -> dict[str, Tensor]:
     """Return the tensors of `network` from `tensors` as float32, each checked.
 
@@ -152,7 +139,7 @@ def _is_harmless(name: str) -> bool:
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() and bool(tensor.isfinite().all())
+    return tensor.dtype in _FLOATS and bool(tensor.isfinite().all())
 
 
 def _some(names: Iterable[str]) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from soundlasso.dsp.errors import ModelError
-from soundlasso.models.checkpoint import HASH_DIGITS, read_checked, write_whole
+from soundlasso.models.atomic import write_whole
+from soundlasso.models.checkpoint import HASH_DIGITS, read_checked
 from soundlasso.models.resunet_folded import FoldedUNet, WindowNetwork
 
 Runtime = Literal["auto", "eager", "onnx"]

@@ -4,6 +4,8 @@ What comes back from a file is compared exactly with what `write` said it holds;
 at most half a step of them.
 """
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -280,3 +282,16 @@ def test_a_small_file_is_replaced_whole(tmp_path: Path) -> None:
     write_whole(tmp_path / "a.json", b"one")
     write_whole(tmp_path / "a.json", b"two")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a.json", b"two")]
+
+
+def test_a_small_file_that_cannot_be_written_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_whole(tmp_path / "a.json", b"one")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(AudioFileError, match=r"a\.json': No space left on device; .* MB are free there"):
+        write_whole(tmp_path / "a.json", b"two")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a.json", b"one")]

@@ -14,9 +14,8 @@ from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from soundlasso.bridge.audiofile_write import temporary_path, write_whole
+from soundlasso.bridge.audiofile_write import replacing, temporary_path, write_whole
 from soundlasso.bridge.export.session import Session, Track, plain_text
-from soundlasso.bridge.export.whole import replacing
 from soundlasso.bridge.naming import make_distinct, safe_name
 from soundlasso.dsp.errors import AudioFileError
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from soundlasso.bridge.audiofile_write import replacing
 from soundlasso.bridge.export.session import Session, Track, plain_text
-from soundlasso.bridge.export.whole import replacing
 from soundlasso.bridge.naming import make_distinct, safe_name
 
 _MASTER = "master"
