@@ -23,7 +23,8 @@ from soundlasso.models.text import TextEncoder
 from soundlasso.models.windowed import OFFLINE, WindowEngine
 
 _FROZEN = ("base.stft.", "base.istft.")  # Fourier matrices as convolutions: torch.stft has them built in
-_SEPARATOR = ("base.", "film.")
+_PREFIX = "ss_model."
+_SEPARATOR = ("base.", "film.", _PREFIX)
 
 Rename = Callable[[str], str | None]
 _TEXT_NAMES: dict[str, Rename] = {"clip": clip_name, "clap": clap_name}  # CLIP's are none of CLAP's
@@ -40,8 +41,8 @@ def build(name: str, weights_hash: str, network: WindowNetwork, text: TextEncode
 
 def separator_name(published: str) -> str | None:
     """Return our name for a tensor of a separator checkpoint; None if it is not of the network."""
-    name = published.removeprefix("ss_model.")
-    return name if name.startswith(_SEPARATOR) and not name.startswith(_FROZEN) else None
+    name = published.removeprefix(_PREFIX)
+    return name if published.startswith(_SEPARATOR) and not name.startswith(_FROZEN) else None
 
 
 def read_separator(path: Path) -> dict[str, Tensor]:

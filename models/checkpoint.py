@@ -91,7 +91,7 @@ def parse_safetensors(content: bytes, path: Path) -> dict[str, Tensor]:
     """Return the tensors in `content`; `path` is for the error message only."""
     try:
         return safetensors.torch.load(content)
-    except SafetensorError as error:
+    except (SafetensorError, LookupError) as error:  # the latter for kinds of numbers that torch has not
         raise ModelError(f"{str(path)!r} is not a safetensors file: {error}") from error
 
 

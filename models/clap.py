@@ -22,6 +22,7 @@ from soundlasso.models.text import CachedEncoder
 CLAP_TOKENS = 512
 CLIP_TOKENS = 77
 HEAD_SIZE = 64  # in RoBERTa and CLIP of every size
+_LEAST_SIZE = 8  # of a matrix; no encoder has a smaller one, and transformers trips over some
 _ROBERTA_EPSILON = 1e-5  # transformers' CLAP default of 1e-12 is not what the tower was trained with
 _POSITIONS_BEFORE_TEXT = 2  # RoBERTa counts positions from its padding index on
 _PROJECTION = {"0": "linear1", "2": "linear2"}
@@ -72,6 +73,7 @@ class _Tower(CachedEncoder):
         self.size = int(config.projection_dim)
         positions = int(config.max_position_embeddings) - self._spare_positions
         super().__init__(tokenizer, min(self.tokens, positions))
+        self._check_tokenizer(tokenizer, config)
 
     def encode(self, queries: Sequence[str]) -> Tensor:
         """Return the unit vectors of `queries`, shape (queries, size), float32.
@@ -93,6 +95,17 @@ class _Tower(CachedEncoder):
         with self._encoding:
             self._stays = True
             self._loaded()
+
+    def _check_tokenizer(self, path: Path, config: Any) -> None:
+        """Refuse the tokenizer of another encoder: its numbers would stand for other words, or for none."""
+        ids = self._tokenizer.encode("a sound").ids
+        is_ours = ids[:1] + ids[-1:] == [config.bos_token_id, config.eos_token_id]
+        if not is_ours or self._tokenizer.get_vocab_size() > config.vocab_size:
+            raise ModelError(
+                f"{str(path)!r} is not the tokenizer of this {self.name.upper()} text encoder, which has "
+                f"{config.vocab_size} words, and frames a text with numbers {config.bos_token_id} and "
+                f"{config.eos_token_id}"
+            )
 
     def _loaded(self) -> nn.Module:
         if self._network is None:
@@ -164,7 +177,10 @@ TOWERS: Mapping[str, type[_Tower]] = {"clap": CLAP, "clip": CLIP}
 def _shape(tensors: Mapping[str, Tensor], name: str) -> tuple[int, ...]:
     if name not in tensors or tensors[name].dim() != 2:
         raise ModelError(f"the weights are not those of a text encoder: they have no matrix {name!r}")
-    return tuple(tensors[name].shape)
+    shape = tuple(tensors[name].shape)
+    if min(shape) < _LEAST_SIZE:
+        raise ModelError(f"the weights are not those of a text encoder: {name!r} has the shape {shape}")
+    return shape
 
 
 def _widths(tensors: Mapping[str, Tensor], words: tuple[int, ...], layer: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from soundlasso.dsp.errors import QueryError
+from soundlasso.dsp.errors import ModelError, QueryError
 from soundlasso.models.checkpoint import fill, load_safetensors
 from soundlasso.models.eight_bit import unpack_rows
 
@@ -86,7 +86,7 @@ class CachedEncoder(ABC):
         self, tokenizer: Path, max_tokens: int, known: Mapping[str, Tensor] = MappingProxyType({})
     ) -> None:
         self._known = known
-        self._tokenizer = Tokenizer.from_file(str(tokenizer))
+        self._tokenizer = _read_tokenizer(tokenizer)
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
         self._remembered = lru_cache(maxsize=CACHED_QUERIES)(self._encode_one)
@@ -149,6 +149,13 @@ class MiniLM(CachedEncoder):
     def _embed(self, tokens: Tensor) -> Tensor:
         states: Tensor = self._network(input_ids=tokens).last_hidden_state  # (1, tokens, size)
         return states.mean(1)
+
+
+def _read_tokenizer(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library has no narrower kind
+        raise ModelError(f"cannot read the tokenizer {str(path)!r}: {error}") from error
 
 
 def _known_queries(path: Path) -> dict[str, Tensor]:

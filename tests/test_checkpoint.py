@@ -98,6 +98,10 @@ def test_a_network_is_filled_without_its_counters() -> None:
         ({"base.bn0.bias": torch.ones(3)}, r"'base\.bn0\.bias' of another shape"),
         ({"base.bn0.bias": torch.full((1025,), torch.nan)}, r"'base\.bn0\.bias' not finite"),
         ({"base.bn0.bias": torch.ones(1025, dtype=torch.int64)}, r"'base\.bn0\.bias' not finite numbers"),
+        (
+            {"base.bn0.bias": torch.ones(1025).to(torch.float8_e4m3fn)},
+            r"'base\.bn0\.bias' not finite numbers",
+        ),
         ({name: None for name in published_shapes()}, r"and \d{3} more missing"),
     ],
 )
@@ -365,6 +369,15 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_separator_is_taken_without_its_fourier_matrices(published: Path) -> None:
     assert WIDTHS == (32, 64, 128, 256, 384, 384)
     assert {name: tuple(t.shape) for name, t in read_separator(published).items()} == published_shapes()
+
+
+@pytest.mark.parametrize("name", ["ss_model.base.more.weight", "ss_model.film.more.bias", "ss_model.more"])
+def test_a_tensor_too_many_is_named(name: str, published: Path, tmp_path: Path) -> None:
+    content = torch.load(published, weights_only=False)
+    content["state_dict"][name] = torch.ones(1)
+    torch.save(content, tmp_path / "more.ckpt")
+    with pytest.raises(ModelError, match=f"'{name.removeprefix('ss_model.')}' not expected"):
+        read_separator(tmp_path / "more.ckpt")
 
 
 def test_the_text_tower_is_taken_from_the_same_file(published: Path) -> None:

@@ -81,10 +81,13 @@ def test_clap_of_the_published_size(tmp_path: Path) -> None:
 _ROBERTA: dict[str, Any] = {"layer_norm_eps": 1e-5, "type_vocab_size": 1, "pad_token_id": 1}
 
 
+def _renamed(published: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {new: tensor for name, tensor in published.items() if (new := clap_name(name))}
+
+
 def _check_clap(config: RobertaConfig, size: int, prefix: str, folder: Path) -> None:
     tower, projection, published = clap_checkpoint(config, size)
-    renamed = {clap_name(prefix + name): tensor for name, tensor in published.items()}
-    tensors = {name: tensor for name, tensor in renamed.items() if name is not None}
+    tensors = _renamed({prefix + name: tensor for name, tensor in published.items()})
     tokenizer = roberta_tokenizer(folder)
     encoder = CLAP(lambda: tensors, tokenizer)
     built: Any = encoder._network
@@ -102,13 +105,32 @@ def _check_clap(config: RobertaConfig, size: int, prefix: str, folder: Path) -> 
     assert (vectors[0] - vectors[1]).norm() > 100 * SAME_VECTOR
 
 
-def test_a_long_query_fits_clap(tmp_path: Path) -> None:
-    config = RobertaConfig(vocab_size=300, max_position_embeddings=20, **_ROBERTA, **SMALL)
-    _, _, published = clap_checkpoint(config, 8)
-    tensors = {clap_name(name) or "": tensor for name, tensor in published.items() if clap_name(name)}
-    encoder = CLAP(lambda: tensors, roberta_tokenizer(tmp_path))
-    longer_than_its_positions = "x" * 300
-    assert torch.isfinite(encoder.encode([longer_than_its_positions])).all()
+LONGEST = "\U0001f941" * 300  # four of a tokenizer's bytes each: more tokens than any tower takes
+
+
+@pytest.mark.parametrize(("positions", "taken"), [(514, 512), (20, 18)])
+@torch.no_grad()
+def test_a_long_query_is_cut_as_claps_own_tokenizer_cuts_it(
+    positions: int, taken: int, tmp_path: Path
+) -> None:
+    config = RobertaConfig(vocab_size=300, max_position_embeddings=positions, **_ROBERTA, **SMALL)
+    tower, projection, published = clap_checkpoint(config, 8)
+    tokenizer = roberta_tokenizer(tmp_path)
+    start, *words, end = Tokenizer.from_file(str(tokenizer)).encode(LONGEST).ids
+    assert len(words) == 1200
+    tokens = torch.tensor([[start, *words[: taken - 2], end]])
+    expected = normalize(projection(tower(tokens).pooler_output)[0], dim=-1)
+    encoder = CLAP(lambda: _renamed(published), tokenizer)
+    assert (encoder.encode([LONGEST])[0] - expected).abs().max() <= SAME_VECTOR
+
+
+@torch.no_grad()
+def test_a_long_query_is_cut_for_clip_where_its_positions_end(tmp_path: Path) -> None:
+    published, tokenizer = clip_checkpoint(tmp_path, 24)
+    start, *words, end = Tokenizer.from_file(str(tokenizer)).encode(LONGEST).ids
+    expected = normalize(published(torch.tensor([[start, *words[:75], end]])).text_embeds[0], dim=0)
+    encoder = CLIP(published.state_dict, tokenizer)
+    assert (encoder.encode([LONGEST])[0] - expected).abs().max() <= SAME_VECTOR
 
 
 def clip_checkpoint(folder: Path, size: int) -> tuple[CLIPTextModelWithProjection, Path]:
@@ -169,6 +191,45 @@ def test_a_tower_with_a_missing_tensor_names_it(tmp_path: Path) -> None:
     config = RobertaConfig(vocab_size=300, max_position_embeddings=514, **_ROBERTA, **SMALL)
     _, _, published = clap_checkpoint(config, 8)
     del published["text_branch.pooler.dense.bias"]
-    tensors = {clap_name(name) or "": tensor for name, tensor in published.items() if clap_name(name)}
+    tensors = _renamed(published)
     with pytest.raises(ModelError, match=r"'text_model\.pooler\.dense\.bias' missing"):
         CLAP(lambda: tensors, roberta_tokenizer(tmp_path))
+
+
+def test_the_tokenizer_of_another_encoder_is_refused(tmp_path: Path) -> None:
+    for folder in ("clap", "clip"):
+        (tmp_path / folder).mkdir()
+    config = RobertaConfig(vocab_size=300, max_position_embeddings=514, **_ROBERTA, **SMALL)
+    clap = _renamed(clap_checkpoint(config, 8)[2])
+    claps = roberta_tokenizer(tmp_path / "clap")
+    clip, clips = clip_checkpoint(tmp_path / "clip", 24)
+    with pytest.raises(ModelError, match=r"not the tokenizer of this CLAP text encoder, .* numbers 0 and 2"):
+        CLAP(lambda: clap, clips)
+    with pytest.raises(ModelError, match=r"not the tokenizer of this CLIP .* numbers 256 and 257"):
+        CLIP(clip.state_dict, claps)
+    words = "text_model.embeddings.word_embeddings.weight"
+    with pytest.raises(ModelError, match="which has 258 words"):  # the tokenizer has 259
+        CLAP(lambda: clap | {words: clap[words][:258]}, claps)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(None, "No such file"), (b"{}", "Model missing"), (b"\xff", "UTF-8"), (b'{"model": ', "EOF")],
+)
+def test_a_damaged_tokenizer_is_named(content: bytes | None, says: str, tmp_path: Path) -> None:
+    config = RobertaConfig(vocab_size=300, max_position_embeddings=514, **_ROBERTA, **SMALL)
+    tensors, path = _renamed(clap_checkpoint(config, 8)[2]), tmp_path / "words.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=rf"cannot read the tokenizer '.*words\.json': .*{says}"):
+        CLAP(lambda: tensors, path)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 128), (3, 128), (300, 0), (128,), (64, 64), (2, 3, 4)])
+def test_a_tower_of_impossible_shapes_is_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+    config = RobertaConfig(vocab_size=300, max_position_embeddings=514, **_ROBERTA, **SMALL)
+    tensors, tokenizer = _renamed(clap_checkpoint(config, 8)[2]), roberta_tokenizer(tmp_path)
+    for name, tensor in tensors.items():
+        if tensor.dim() == 2 and tensor.is_floating_point():
+            with pytest.raises(ModelError, match="not those of a text encoder|does not fit|tokenizer"):
+                CLAP(lambda name=name: tensors | {name: torch.zeros(shape)}, tokenizer)  # type: ignore[misc]
