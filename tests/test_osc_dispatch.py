@@ -8,9 +8,9 @@ from soundlasso.bridge.osc.dispatch import Tree, resolve
 from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.packet import MAX_ADDRESS_BYTES, Message
 from soundlasso.bridge.osc.reference import as_markdown
-from soundlasso.bridge.osc.row import Access, Row
+from soundlasso.bridge.osc.row import Access, Row, Table
 from soundlasso.bridge.osc.state import Settings, Slot
-from soundlasso.bridge.osc.table import ROWS, TABLE
+from soundlasso.bridge.osc.table import ROWS
 
 
 class Nobody:
@@ -57,7 +57,7 @@ def test_parameters_are_the_fields_of_the_state() -> None:
 @pytest.mark.parametrize("row", [row for row in ROWS if row.key], ids=lambda row: row.address)
 def test_every_parameter_is_seen_at_its_address(row: Row) -> None:
     slot = row.slot or (1 if "{slot}" in row.address else None)
-    assert row.address.replace("{slot}", "1") in [address for _, address in TABLE.views(row.key, slot)]
+    assert row.address.replace("{slot}", "1") in [address for _, address in Table(ROWS).views(row.key, slot)]
 
 
 @pytest.mark.parametrize(

@@ -134,9 +134,10 @@ def _atom_text(arg: Arg, atom: Any) -> str:
 
 
 def _choice(arg: Arg, text: str) -> str:
-    if text.lower() not in arg.choices:
-        raise OscError("out_of_range", f"{arg.name} {text[:64]!r} is none of {', '.join(arg.choices)}")
-    return text.lower()
+    for choice in arg.choices:
+        if choice.lower() == text.lower():
+            return choice
+    raise OscError("out_of_range", f"{arg.name} {text[:64]!r} is none of {', '.join(arg.choices)}")
 
 
 def _number(arg: Arg, left: deque[Any]) -> float | int:

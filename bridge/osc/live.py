@@ -135,6 +135,10 @@ def controls(state: State) -> dict[str, Any]:
             }
             for number, slot in state.voiced()
         ],
+        "chain": {
+            "links": [link.to_dict() for link in state.chain.links],
+            "moved": {key: state.chain.setting(key) for key in state.chain.moved},
+        },
         "mix": settings.mix,
         "stereo": settings.stereo,
         "gate": bool(settings.gate),

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundlasso.bridge.audiofile import AudioReader, inspect_audio
-from soundlasso.bridge.osc.mixer import Audio, mixer_of, take_up
+from soundlasso.bridge.osc.heard import Heard
+from soundlasso.bridge.osc.mixer import Audio
 from soundlasso.dsp.errors import SoundlassoError
 
 if TYPE_CHECKING:
-    from soundlasso.bridge.osc.mixer import LiveMixer
     from soundlasso.bridge.osc.player import Player
     from soundlasso.bridge.osc.worker import Line
 
@@ -28,17 +28,21 @@ def play_file(player: "Player", controls: "Line") -> "Line":
     """
     path = Path(player.source.name)
     info = inspect_audio(path)
-    mixer = mixer_of(player.separator, info.sample_rate, info.channels, controls)
     clock = _Clock(info.sample_rate)
     with player.recorder(info.sample_rate, info.channels) as record:
-        player.tell_state("playing", info.sample_rate, mixer.latency_samples)
+        heard = Heard(player.separator, controls, record)
+        heard.board.prepare(info.sample_rate, info.channels, BLOCK_SAMPLES)
+        late = -1
         for block in _blocks(path):
-            command = _obeyed(player, mixer)
+            if heard.board.latency_samples != late:
+                late = heard.board.latency_samples
+                player.tell_state("playing", info.sample_rate, late)
+            command = _obeyed(player, heard)
             if command is not None:
                 return command
-            record(mixer.process(block))
+            heard.board.block(block)
             clock.wait(block.shape[1])
-            player.tell_levels(mixer)
+            player.tell_levels(heard)
     raise AssertionError("the file is played again and again")
 
 
@@ -48,14 +52,14 @@ def _blocks(path: Path) -> Iterator[Audio]:
             yield from reader.blocks(BLOCK_SAMPLES)
 
 
-def _obeyed(player: "Player", mixer: "LiveMixer") -> "Line | None":
+def _obeyed(player: "Player", heard: Heard) -> "Line | None":
     """Carry out what has been asked; return the command that ends playing, if there is one."""
     while not player.commands.empty():
         command = player.commands.get()
         if command["do"] != "control":
             return command
         try:
-            take_up(mixer, command["controls"])
+            heard.control(command["controls"])
         except SoundlassoError as error:
             player.tell(event="refused", message=str(error))
     return None

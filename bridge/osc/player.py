@@ -2,7 +2,7 @@
 
 ==========  ====================================================================================
 command     ``{"do": "start", "controls": {...}}``, ``{"do": "stop"}``
-command     ``{"do": "control", "controls": {...}}``, with ``voices``, ``mix`` and the stream's settings
+command     ``{"do": "control", "controls": {...}}``, with ``voices``, ``chain``, ``mix`` and settings
 event       ``beat``, ``ready`` when the model is loaded
 event       ``{"event": "state", "state": "playing", "sample_rate": ..., "latency_s": ...}`` or ``"stopped"``
 event       ``{"event": "levels", "slots": [[slot, rms, peak, presence], ...]}``
@@ -32,7 +32,8 @@ from soundlasso.bridge.osc.worker import BEAT_S, Line, own_output
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from soundlasso.bridge.osc.mixer import Audio, LiveMixer
+    from soundlasso.bridge.osc.heard import Heard
+    from soundlasso.bridge.osc.mixer import Audio
     from soundlasso.models.separator import Separator
 
     Sink = Callable[[Audio], object]
@@ -138,11 +139,11 @@ class Player:
             self._is_playing = False
             self.tell_state("stopped")
 
-    def tell_levels(self, mixer: "LiveMixer") -> None:
+    def tell_levels(self, heard: "Heard") -> None:
         """Tell the levels of the slots, ten times a second."""
         if time.monotonic() - self._levels_s >= LEVELS_PERIOD_S:
             self._levels_s = time.monotonic()
-            self.tell(event="levels", slots=[dataclasses.astuple(level) for level in mixer.levels()])
+            self.tell(event="levels", slots=[dataclasses.astuple(level) for level in heard.levels()])
 
     @contextlib.contextmanager
     def recorder(self, sample_rate: float, channels: int) -> Iterator["Sink"]:

@@ -1,11 +1,13 @@
 """Presets over OSC: a preset's sounds become slots, and slots become a preset.
 
-Slots have no effects and no places in the stereo image; what of a preset they cannot play is told, by name.
+A preset's effects on the mix become the chain. Slots have no effects of their own and no places in the stereo
+image, and no address starts a plugin; what of a preset cannot be played is told, by name.
 """
 
 import asyncio
 from typing import TYPE_CHECKING
 
+from soundlasso.bridge.osc.chain import MAX_EFFECTS, Chain
 from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.state import MAX_SLOTS, Settings, Slot, State
 
@@ -36,6 +38,7 @@ def apply_preset(preset: "Preset", state: State, model: str) -> list[str]:
     if len(slots) > MAX_SLOTS:
         raise OscError("too_large", f"preset {preset.name!r} has {len(slots)} sounds; slots are {MAX_SLOTS}")
     state.slots = dict(enumerate(slots, 1))
+    state.chain = Chain(tuple(link for link in preset.mix.chain if link.kind == "effect")[:MAX_EFFECTS])
     settings = state.settings
     settings.rest = int(preset.rest.is_written)
     settings.gate, settings.consistent = int(preset.gate), int(preset.consistent)
@@ -66,8 +69,9 @@ def _left_out(preset: "Preset") -> list[str]:
     strips = [*((stem.name, stem) for stem in preset.stems), ("the rest", preset.rest)]
     left_out = [f"the chain of {name}" for name, strip in strips if strip.chain]
     left_out += [f"the pan of {name}" for name, strip in strips if strip.pan]
-    if preset.mix.chain:
-        left_out.append("the mix's chain")
+    left_out += [f"the mix's {link.name}" for link in preset.mix.chain if link.kind == "plugin"]
+    effects = [link.name for link in preset.mix.chain if link.kind == "effect"]
+    left_out += [f"the mix's {name}" for name in effects[MAX_EFFECTS:]]
     if preset.output.loudness_lufs is not None:
         left_out.append("the mix's loudness")
     return left_out
@@ -83,7 +87,7 @@ def as_preset(name: str, state: State, model: str) -> "Preset":
     PresetError
         Something in it cannot be.
     """
-    from soundlasso.bridge.presets.preset import Output, Preset, Stem, Strip
+    from soundlasso.bridge.presets.preset import Mix, Output, Preset, Stem, Strip
 
     settings: Settings = state.settings
     slots = [slot for _, slot in state.voiced() if slot.enable]
@@ -109,6 +113,7 @@ def as_preset(name: str, state: State, model: str) -> "Preset":
             for slot in slots
         ),
         rest=Strip(write=bool(settings.rest) or all(slot.mode == "remove" for slot in slots)),
+        mix=Mix(chain=state.chain.settled()),
         output=Output(format=settings.format),  # type: ignore[arg-type]
     )
 
@@ -136,9 +141,9 @@ async def _load(server: "Server", call: "Call", name: str) -> None:
     if name not in library.find_presets():  # a path is none of them: files are for --preset
         raise OscError("not_found", f"no preset {name[:64]!r}; /lasso/preset/list tells all")
     preset = await asyncio.to_thread(library.load_preset, name)
-    before = set(server.state.slots)
+    slots, chain = set(server.state.slots), server.state.chain
     left_out = apply_preset(preset, server.state, server.options.model)
-    server.state_replaced(before)
+    server.state_replaced(slots, chain)
     call.done(name, len(server.state.slots), ", ".join(left_out))
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from soundlasso.bridge.osc import parameters
 from soundlasso.bridge.osc.address import is_pattern
 from soundlasso.bridge.osc.call import MAX_ANSWER_RATIO, Call, Request
+from soundlasso.bridge.osc.chain import Chain
+from soundlasso.bridge.osc.chaining import chain_rows
 from soundlasso.bridge.osc.clients import Clients, Outbox, Peer, Topic
 from soundlasso.bridge.osc.connection import Connection
 from soundlasso.bridge.osc.dispatch import Place, Tree
@@ -22,8 +24,9 @@ from soundlasso.bridge.osc.limits import RateLimit
 from soundlasso.bridge.osc.live import Live
 from soundlasso.bridge.osc.options import Options
 from soundlasso.bridge.osc.packet import Message, encode
+from soundlasso.bridge.osc.row import Table
 from soundlasso.bridge.osc.state import State
-from soundlasso.bridge.osc.table import TABLE
+from soundlasso.bridge.osc.table import ROWS
 from soundlasso.bridge.osc.transport import Port, is_loopback, open_port
 from soundlasso.bridge.osc.udp import UdpPeer
 from soundlasso.bridge.osc.web import WebTalk
@@ -45,9 +48,8 @@ class Server:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.table = TABLE
         self.state = options.state or State()
-        self.tree = Tree(TABLE.rows, lambda: self.state.slots)
+        self._make_table()
         self.clients = Clients()
         self.interpreter = Interpreter(self)
         self.jail = Jail(options.root)
@@ -147,8 +149,29 @@ class Server:
             talk.tell(command, f"/lasso/slot/{slot}")
         self.publish("/lasso/slot/count", [len(self.state.slots)], Topic.PARAMETERS)
 
-    def state_replaced(self, slots_before: set[int]) -> None:
+    def rechain(self, chain: Chain) -> None:
+        """Take up another chain, and tell that its parameters have gone and come."""
+        before, self.state.chain = self.state.chain, chain
+        self.chain_replaced(before)
+
+    def chain_replaced(self, before: Chain) -> None:
+        """Make the rows of a new chain, and tell of them."""
+        self._make_table()
+        if self.live:
+            self.live.changed()
+        for talk in self.web_talks:
+            for command, links in (("PATH_REMOVED", before.links), ("PATH_ADDED", self.state.chain.links)):
+                for number in range(1, len(links) + 1):
+                    talk.tell(command, f"/lasso/chain/{number}")
+
+    def _make_table(self) -> None:
+        self.table = Table([*ROWS, *chain_rows(self.state.chain)])
+        self.tree = Tree(self.table.rows, lambda: self.state.slots)
+
+    def state_replaced(self, slots_before: set[int], chain_before: Chain) -> None:
         """Tell all that may have changed, after all of it has been set at once."""
+        if self.state.chain != chain_before:
+            self.chain_replaced(chain_before)
         for slot in slots_before - set(self.state.slots):
             self.tree_changed(removed=slot)
         for slot in set(self.state.slots) - slots_before:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from soundlasso.bridge.osc.chain import Chain
 from soundlasso.bridge.osc.errors import OscError
 from soundlasso.dsp.gate import USUAL_THRESHOLD
 
@@ -51,10 +52,11 @@ class Settings:
 
 @dataclass(slots=True)
 class State:
-    """Settings and slots; slot 1 is there, others come when something about them is set first."""
+    """Settings, slots and the chain; slot 1 is there, others come when something about them is set first."""
 
     settings: Settings = field(default_factory=Settings)
     slots: dict[int, Slot] = field(default_factory=lambda: {1: Slot()})
+    chain: Chain = field(default_factory=Chain)
 
     def slot(self, number: int) -> Slot:
         """Return a slot.
@@ -70,11 +72,16 @@ class State:
         return self.slots[number]
 
     def get(self, key: str, slot: int | None) -> Any:
-        """Return a value, of a slot or of the whole."""
+        """Return a value, of a slot, of the chain or of the whole."""
+        if Chain.holds(key):
+            return self.chain.get(key)
         return getattr(self.settings if slot is None else self.slot(slot), key)
 
     def set(self, key: str, slot: int | None, value: Any) -> bool:
-        """Set a value, of a slot or of the whole; return whether that made the slot."""
+        """Set a value, of a slot, of the chain or of the whole; return whether that made the slot."""
+        if Chain.holds(key):
+            self.chain = self.chain.with_value(key, value)
+            return False
         is_new = slot is not None and slot not in self.slots
         target = self.settings if slot is None else self.slots.setdefault(slot, Slot())
         setattr(target, key, value)

@@ -1,13 +1,16 @@
 """The table of addresses; server, OSCQuery, `/lasso/list` and tests are made from it.
 
+A chain's parameters have rows of their own while it is there (`soundlasso.bridge.osc.chaining`).
+
 `{slot}` in an address is a number from 1. It may be left out and given as the first argument instead:
 `/lasso/slot/gain 2 -3` is `/lasso/slot/2/gain -3`.
 """
 
 from dataclasses import replace
 
-from soundlasso.bridge.osc import control, live, presets, rendering, sessions
+from soundlasso.bridge.osc import chaining, control, live, presets, rendering, sessions
 from soundlasso.bridge.osc.arguments import Arg
+from soundlasso.bridge.osc.chain import MAX_EFFECTS
 from soundlasso.bridge.osc.clients import Topic
 from soundlasso.bridge.osc.row import (
     ADDRESS,
@@ -16,7 +19,6 @@ from soundlasso.bridge.osc.row import (
     SLOT,
     SWITCH,
     TEXT,
-    Table,
     command,
     optional,
     parameter,
@@ -146,6 +148,25 @@ _PRESET_ROWS = [
     question("/lasso/preset/list", [], presets.list_presets, "the presets, one by one"),
     sent("/lasso/preset/item", [word("name"), Arg("own", "i", 0, 1)], "one preset; own 1 is the user's"),
     sent("/lasso/preset/end", [Arg("count", "i")], "after the last preset"),
+]
+
+_CHAIN_ROWS = [
+    question("/lasso/chain/list", [], chaining.list_effects, "the effects after the live mix, one by one"),
+    command(
+        "/lasso/chain/add",
+        [word("effect")],
+        chaining.add_effect,
+        "put one of pedalboard's effects at the end of the chain; /lasso/chain/1/param/... are then its "
+        "parameters",
+    ),
+    command(
+        "/lasso/chain/remove",
+        [Arg("number", "i", 1, MAX_EFFECTS)],
+        chaining.remove_effect,
+        "take an effect out of the chain; those after it move up",
+    ),
+    sent("/lasso/chain/item", [Arg("number", "i"), word("effect")], "one effect of the chain"),
+    sent("/lasso/chain/end", [Arg("count", "i")], "after the last effect"),
 ]
 
 _LIVE_ROWS = [
@@ -280,8 +301,8 @@ ROWS = [
     *_SETTING_ROWS,
     *_RENDER_ROWS,
     *_PRESET_ROWS,
+    *_CHAIN_ROWS,
     *_LIVE_ROWS,
     *_CLIENT_ROWS,
     *_ANSWER_ROWS,
 ]
-TABLE = Table(ROWS)

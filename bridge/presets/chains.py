@@ -95,6 +95,18 @@ def make_items(links: Sequence[Link]) -> list["Item"]:
     return [make_effect(link) if link.kind == EFFECT else _make_plugin(link) for link in links]
 
 
+def move(effect: Any, key: str, value: Value) -> None:
+    """Set a parameter of one of pedalboard's effects while it plays.
+
+    Raises
+    ------
+    ValueError
+        There is no such parameter, or not with this value.
+    """
+    name = type(effect).__name__
+    setattr(effect, key, _check_parameter(name, key, value, parameters(name)))
+
+
 def _make_plugin(link: Link) -> "HostedPlugin":
     from soundlasso.bridge.hosted import HostedPlugin
 

@@ -1,0 +1,267 @@
+"""The chain of the live mix: built over OSC, its parameters moved, heard as pedalboard alone would sound.
+
+What is heard is compared with pedalboard's own board after the mixer (1e-6 of full scale).
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pedalboard
+import pytest
+import soundfile
+from pedalboard._pedalboard import Pedalboard
+from websockets.sync.client import connect
+
+from soundlasso.bridge.osc.chain import FIXED, MAX_EFFECTS, RANGES, Chain
+from soundlasso.bridge.osc.heard import Heard
+from soundlasso.bridge.osc.live import controls
+from soundlasso.bridge.osc.mixer import Audio, LiveMixer, Voice
+from soundlasso.bridge.osc.oscquery import tree
+from soundlasso.bridge.osc.presets import apply_preset, as_preset
+from soundlasso.bridge.osc.state import Slot, State
+from soundlasso.bridge.presets.chains import Link, effects, parameters
+from soundlasso.bridge.presets.preset import Mix, Preset, Stem
+from soundlasso.models.separator import Separator
+from tests.osc_help import Ear, Running, running
+
+TOLERANCE = 1e-6
+RATE_HZ = 44100
+BLOCK = 1024
+LOAD_LIMIT_S = 60.0  # libraries load slowly on a busy machine
+REVERB, GAIN = Link("effect", "Reverb", {"room_size": 0.9}), Link("effect", "Gain", {"gain_db": -6.0})
+
+
+@pytest.fixture
+def server() -> Iterator[Running]:
+    with running() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def noise() -> Audio:
+    return (0.1 * np.random.default_rng(6).standard_normal((2, RATE_HZ))).astype(np.float32)
+
+
+def add(ear: Ear, *names: str) -> None:
+    for name in names:
+        ear.send("/lasso/chain/add", name)
+        assert ear.wait("/lasso/done", LOAD_LIMIT_S)[::2] == ("/lasso/chain/add", name)
+
+
+# Rows
+
+
+@pytest.mark.parametrize("name", effects())
+def test_every_parameter_of_every_effect_can_be_moved_as_far_as_it_says(name: str) -> None:
+    if None in parameters(name).values():
+        return  # a convolution is made with a file
+    effect: Any = effects()[name]()
+    moved = {control[2]: control[3] for control in Chain((Link("effect", name),)).controls()}
+    assert set(moved) == set(parameters(name)) - set(FIXED)
+    for key, arg in moved.items():
+        if arg.choices:
+            assert set(arg.choices) == set(type(getattr(effect, key)).__members__)
+            continue
+        for value in (arg.low, arg.high, parameters(name)[key]):
+            assert value is not None and arg.low is not None and arg.high is not None
+            assert arg.low <= value <= arg.high
+            setattr(effect, key, value)
+            assert getattr(effect, key) == pytest.approx(value, rel=1e-3, abs=1e-3)
+
+
+def test_every_range_is_that_of_a_parameter() -> None:
+    assert set(RANGES) == {key for name in effects() for key in parameters(name)} - set(FIXED) - {
+        "mode",
+        "true_peak",
+    }
+
+
+def test_a_chain_is_built_listed_and_taken_apart(ear: Ear) -> None:
+    add(ear, "Reverb", "Gain", "LadderFilter")
+    ear.send("/lasso/chain/list")
+    assert ear.wait("/lasso/chain/end") == (3,)
+    items = [message.args for message in ear.heard if message.address == "/lasso/chain/item"]
+    assert items == [(1, "Reverb"), (2, "Gain"), (3, "LadderFilter")]
+    ear.ask("/lasso/chain/2/param/gain_db", -12.5, answer="/lasso/done")
+    assert ear.ask("/lasso/chain/remove", 1, answer="/lasso/done") == ("/lasso/chain/remove", 1)
+    assert ear.ask("/lasso/chain/1/param/gain_db") == (-12.5,)  # it has moved up
+    assert ear.refusal("/lasso/chain/1/param/room_size") == "unknown_address"
+    assert ear.refusal("/lasso/chain/remove", 3) == "not_found"
+
+
+def test_a_parameter_has_three_views(ear: Ear) -> None:
+    add(ear, "Gain", "LadderFilter", "BrickwallLimiter")
+    gain = "/lasso/chain/1/param/gain_db"
+    assert ear.ask(f"{gain}/norm", 0.5, answer="/lasso/done") == (f"{gain}/norm", 0.5)
+    assert ear.ask(gain) == (-18.0,)
+    assert ear.ask(f"{gain}/str") == ("-18.00 dB",)
+    assert ear.ask(gain, 1000, answer="/lasso/done") == (gain, 24.0)
+    assert ear.refusal(gain, float("nan")) == "out_of_range"
+    mode = "/lasso/chain/2/param/mode"
+    assert ear.ask(mode) == ("LPF12",)
+    assert ear.ask(mode, "hpf24", answer="/lasso/done") == (mode, "HPF24")
+    assert ear.refusal(mode, "HPF13") == "out_of_range"
+    switch = "/lasso/chain/3/param/true_peak"
+    assert ear.ask(switch) == (0,)
+    assert ear.ask(switch, 1, answer="/lasso/done") == (switch, 1)
+
+
+def test_patterns_subscriptions_and_refresh_know_a_chain(server: Running, ear: Ear) -> None:
+    add(ear, "Gain", "Compressor")
+    with Ear(server.port) as other:
+        other.ask("/lasso/listen", "/lasso/chain/2/param/ratio", answer="/lasso/done")
+        assert other.wait("/lasso/chain/2/param/ratio") == (1.0,)
+        ear.ask("/lasso/chain/*/param/r*", 4, answer="/lasso/done")
+        assert other.wait("/lasso/chain/2/param/ratio") == (4.0,)
+    ear.send("/lasso/refresh")
+    assert ear.wait("/lasso/chain/1/param/gain_db") == (1.0,)
+
+
+def test_what_cannot_be_added_is_refused(server: Running, ear: Ear) -> None:
+    assert ear.refusal("/lasso/chain/add", "Reverbb") == "not_found"
+    assert ear.refusal("/lasso/chain/add", "PitchShift") == "not_found"  # falls silent in a stream
+    assert ear.refusal("/lasso/chain/add", "Convolution") == "bad_args"
+    assert ear.refusal("/lasso/chain/add", "/usr/lib/vst3/ZamComp.vst3") == "not_found"
+    add(ear, *["Gain"] * MAX_EFFECTS)
+    assert ear.refusal("/lasso/chain/add", "Gain") == "queue_full"
+
+
+def test_oscquery_tells_what_comes_and_goes(server: Running, ear: Ear) -> None:
+    with connect(f"ws://127.0.0.1:{server.port}/", open_timeout=LOAD_LIMIT_S) as web:
+        add(ear, "Gain")
+        told = json.loads(web.recv(timeout=LOAD_LIMIT_S))
+        assert told == {"COMMAND": "PATH_ADDED", "DATA": "/lasso/chain/1"}
+        node = server.ask(lambda: tree(server.server))["CONTENTS"]["lasso"]["CONTENTS"]["chain"]
+        found = node["CONTENTS"]["1"]["CONTENTS"]["param"]["CONTENTS"]["gain_db"]
+        assert (found["VALUE"], found["UNIT"], found["RANGE"]) == ([1.0], ["dB"], [{"MIN": -60, "MAX": 24}])
+        ear.ask("/lasso/chain/remove", 1, answer="/lasso/done")
+        assert json.loads(web.recv(timeout=LOAD_LIMIT_S))["COMMAND"] == "PATH_REMOVED"
+
+
+# Presets
+
+
+def test_a_presets_chain_comes_and_goes_whole() -> None:
+    plugin = Link("plugin", "ZamComp")
+    preset = Preset(stems=(Stem(name="d", queries=("drums",)),), mix=Mix(chain=(REVERB, plugin, GAIN)))
+    state = State()
+    assert apply_preset(preset, state, "lariat") == ["the mix's ZamComp"]
+    assert state.chain == Chain((REVERB, GAIN))
+    state.set("2.gain_db", None, -20.0)
+    state.set("1.freeze_mode", None, 1.0)
+    saved = as_preset("mine", state, "lariat").mix.chain
+    assert [dict(link.parameters) for link in saved] == [
+        {"room_size": 0.9, "freeze_mode": 1.0},
+        {"gain_db": -20.0},
+    ]
+
+
+# Sound
+
+
+def heard(state: State, lariat: Separator) -> Heard:
+    made = Heard(lariat, controls(state), lambda block: None)
+    made.board.prepare(RATE_HZ, 2, BLOCK)
+    return made
+
+
+def played(made: Heard, audio: Audio) -> Audio:
+    return np.concatenate(
+        [made.board.block(audio[:, i : i + BLOCK]) for i in range(0, audio.shape[1], BLOCK)], axis=1
+    )
+
+
+def with_chain(*links: Link) -> State:
+    state = State(slots={1: Slot("drums")}, chain=Chain(links))
+    state.settings.gate = 0
+    return state
+
+
+def mixed(lariat: Separator, audio: Audio) -> Audio:
+    """Mix the same without a chain."""
+    mixer = LiveMixer(lariat, RATE_HZ, 2, [Voice(1, "drums", 1.0)], gate=False)
+    return np.concatenate(
+        [mixer.process(audio[:, i : i + BLOCK]) for i in range(0, audio.shape[1], BLOCK)], 1
+    )
+
+
+def test_the_mix_goes_through_the_chain(lariat: Separator, noise: Audio) -> None:
+    made = played(heard(with_chain(REVERB, GAIN), lariat), noise)
+    board = Pedalboard([pedalboard.Reverb(0.9), pedalboard.Gain(-6)])
+    late = LiveMixer(lariat, RATE_HZ, 2, [Voice(1, "drums", 1.0)]).latency_samples
+    mix = mixed(lariat, noise)[:, late:]  # the chain begins when the first sample of the mix is there
+    wanted = np.concatenate(
+        [board(mix[:, i : i + BLOCK], RATE_HZ, BLOCK, False) for i in range(0, mix.shape[1], BLOCK)], 1
+    )
+    assert np.abs(wanted).max() > 0.01
+    np.testing.assert_allclose(made[:, late:], wanted, atol=TOLERANCE)
+
+
+def test_a_chain_is_moved_and_edited_while_it_plays(lariat: Separator, noise: Audio) -> None:
+    state = with_chain(REVERB, GAIN)
+    made = heard(state, lariat)
+    played(made, noise)
+    reverb, gain = made.board[1], made.board[2]
+    state.set("2.gain_db", None, -20.0)
+    made.control(controls(state))
+    assert isinstance(gain, pedalboard.Gain) and gain.gain_db == -20.0
+    state.chain = state.chain.with_effect(Link("effect", "Invert"))
+    state.chain = state.chain.without(2)
+    made.control(controls(state))
+    assert made.board[1] is reverb  # its echoes ring on
+    assert isinstance(made.board[2], pedalboard.Invert) and len(made.board) == 4
+    state.chain = Chain()
+    made.control(controls(state))
+    assert len(made.board) == 2
+    played(made, noise)  # what was inside comes out first
+    np.testing.assert_allclose(
+        played(made, noise)[:, -RATE_HZ // 2 :],
+        mixed(lariat, np.tile(noise, 3))[:, -RATE_HZ // 2 :],
+        atol=TOLERANCE,
+    )
+
+
+def test_a_refused_query_leaves_the_chain_as_it_was(lariat: Separator) -> None:
+    state = with_chain(GAIN)
+    made = heard(state, lariat)
+    state.slots[1].query = "  "
+    state.chain = Chain()
+    with pytest.raises(ValueError, match="empty"):
+        made.control(controls(state))
+    assert len(made.board) == 3
+
+
+def test_a_running_stream_is_heard_through_the_chain(tmp_path: Path, noise: Audio) -> None:
+    soundfile.write(tmp_path / "loop.wav", noise.T, RATE_HZ, subtype="FLOAT")
+    record = tmp_path / "heard.wav"
+    with (
+        running(root=tmp_path, live=str(tmp_path / "loop.wav"), live_record=record) as made,
+        Ear(made.port) as ear,
+    ):
+        ear.ask("/lasso/query", "a violin", answer="/lasso/done")
+        ear.ask("/lasso/mix", 0, answer="/lasso/done")  # the input is heard, through the chain
+        ear.ask("/lasso/notify", 1, 0, 9, answer="/lasso/done")
+        ear.ask("/lasso/stream/start", answer="/lasso/done")
+        state, latency_s, _ = ear.wait("/lasso/stream/state", 120)
+        assert state == "playing"
+        for _ in range(4):  # a tenth of a second each: the latency of the stream passes in silence
+            ear.wait("/lasso/meter/slot/1", LOAD_LIMIT_S)
+        add(ear, "BrickwallLimiter")  # 5 ms late
+        told_s = ear.wait("/lasso/stream/state", LOAD_LIMIT_S)[1]
+        assert told_s == pytest.approx(latency_s + 0.005, abs=0.001)
+        add(ear, "Gain")
+        ear.ask("/lasso/chain/2/param/gain_db", -60, answer="/lasso/done")
+        end_s = time.monotonic() + 1.0
+        while time.monotonic() < end_s:
+            ear.listen(0.1)
+        ear.ask("/lasso/stream/stop", answer="/lasso/done")
+        while ear.wait("/lasso/stream/state", LOAD_LIMIT_S)[0] != "stopped":
+            pass
+    recorded, _ = soundfile.read(record, always_2d=True)
+    level = np.sqrt(np.mean(recorded[-RATE_HZ // 4 :] ** 2))
+    assert level == pytest.approx(0.1 * 10 ** (-60 / 20), rel=0.1)
+    assert np.abs(recorded).max() == pytest.approx(np.abs(noise).max(), rel=0.1)  # before there was a chain
