@@ -54,34 +54,65 @@ def cache_folder() -> Path:
     return (Path(chosen) if chosen else platformdirs.user_cache_path("soundlasso")) / "models"
 
 
+def names() -> list[str]:
+    """Return the names of the models in the cache, also of those whose ``model.json`` is damaged."""
+    return sorted(path.parent.name for path in cache_folder().glob(f"*/{MANIFEST}"))
+
+
+def read(name: str) -> Installed:
+    """Return a model of the cache.
+
+    Raises
+    ------
+    ModelError
+        If its ``model.json`` is damaged.
+    """
+    path = cache_folder() / name / MANIFEST
+    try:
+        told = json.loads(path.read_bytes())
+        return Installed(**{**told, "name": name})  # for the folder may have been renamed
+    except OSError as error:
+        raise ModelError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    except (ValueError, TypeError) as error:
+        raise ModelError(
+            f"{str(path)!r} is damaged: {error}; get or import the model {name!r} again, or remove it"
+        ) from error
+
+
 def installed() -> dict[str, Installed]:
-    """Return the models in the cache by name."""
-    return {path.parent.name: _read_manifest(path) for path in sorted(cache_folder().glob(f"*/{MANIFEST}"))}
+    """Return the models in the cache by name, without those that cannot be read."""
+    found = {}
+    for name in names():
+        with contextlib.suppress(ModelError):
+            found[name] = read(name)
+    return found
 
 
 @contextlib.contextmanager
-def changing(name: str) -> Iterator[Path]:
+def changing(name: str, patience_s: float = 0.0) -> Iterator[Path]:
     """Let nobody else change a model, and give its folder; what is not the model's is then swept out.
 
     Raises
     ------
     ModelError
-        If another process, or thread, is changing it.
+        If another process, or thread, is still changing it after `patience_s`, or the system refuses.
     """
     folder = cache_folder() / name
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    lock = FileLock(cache_folder() / f".{name}.lock", timeout=0)
     try:
-        lock.acquire()
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        with FileLock(cache_folder() / f".{name}.lock").acquire(timeout=patience_s):
+            try:
+                yield folder
+            finally:
+                _sweep(folder)
     except Timeout as error:
         raise ModelError(
             f"the model {name!r} is being fetched, imported or removed elsewhere; wait for that"
         ) from error
-    try:
-        yield folder
-    finally:
-        _sweep(folder)
-        lock.release()
+    except OSError as error:
+        raise ModelError(
+            f"cannot change the model {name!r} in {str(cache_folder())!r}: {error.strerror}"
+        ) from error
 
 
 def settle(model: Installed) -> None:
@@ -91,9 +122,9 @@ def settle(model: Installed) -> None:
 
 
 def forget(name: str) -> None:
-    """Take a model out of the cache."""
+    """Take a model out of the cache, or what a stopped import left of one."""
     with changing(name) as folder:
-        (folder / MANIFEST).unlink()
+        (folder / MANIFEST).unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:
@@ -109,18 +140,11 @@ def _sweep(folder: Path) -> None:
     """Delete what is not the model's: parts of an import that was stopped, files of an earlier one."""
     if not folder.exists():
         return
-    manifest = folder / MANIFEST
-    if not manifest.exists():
+    if not (folder / MANIFEST).exists():
         shutil.rmtree(folder)
         return
-    belongs = {*_read_manifest(manifest).files, MANIFEST}
-    for path in folder.iterdir():
-        if path.name not in belongs:
-            path.unlink()
-
-
-def _read_manifest(path: Path) -> Installed:
-    try:
-        return Installed(**json.loads(path.read_bytes()))
-    except (ValueError, TypeError) as error:
-        raise ModelError(f"{str(path)!r} is damaged: {error}; remove {str(path.parent)!r}") from error
+    with contextlib.suppress(ModelError):  # where nobody can tell what belongs, all of it stays
+        belongs = {*read(folder.name).files, MANIFEST}
+        for path in folder.iterdir():
+            if path.name not in belongs:
+                path.unlink()

@@ -19,12 +19,14 @@ from soundlasso.models.cache import (
     changing,
     forget,
     installed,
+    names,
+    read,
     settle,
     sha256,
 )
 from soundlasso.models.checkpoint import fill, load_safetensors, save_safetensors
 from soundlasso.models.clap import TOWERS
-from soundlasso.models.hub import HubFile, fetch
+from soundlasso.models.hub import HubFile, Tell, fetch
 from soundlasso.models.resunet import CONDITION_SIZE, ResUNet30
 from soundlasso.models.resunet_folded import FoldedUNet, WindowNetwork
 from soundlasso.models.runtime import Runtime, choose, export_graph, is_current, to_network
@@ -33,6 +35,7 @@ from soundlasso.models.separator import Separator
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SHIPPED = "lariat"
 _AT_ONCE_ON_ACCELERATORS = 4, 4
+_GRAPH_PATIENCE_S = 120.0  # while another process exports the same graph
 _BASE = "f8cda01bfd0ebd141eef45d41db7a3ada23a56568465840d3cff04b8010ce82c"
 _HIVE = "a13fff5fa4ece1a8bc13e42e1c7b8d90e21603075302ca89e4339c9471973300"
 _CLAP = "51c68f12f9d7ea25fdaaccf741ec7f81e93ee594455410f3bca4f47f88d8e006"
@@ -44,7 +47,6 @@ class Entry:
 
     name: str
     good_for: str
-    licence: str
     file: HubFile
 
 
@@ -60,32 +62,34 @@ ENTRIES = (
     Entry(
         "audiosep",
         "everyday sounds, speech and solo instruments by any wording; weak on the parts of a band",
-        "MIT, as the Space that they lie in says",
         HubFile(
-            "Audio-AGI/AudioSep", "checkpoint/audiosep_base_4M_steps.ckpt", 1_264_844_076, "space", _BASE
+            "Audio-AGI/AudioSep", "checkpoint/audiosep_base_4M_steps.ckpt", 1_264_844_076, "space", _BASE,
+            "MIT, as the Space that they lie in says",
         ),
     ),
     Entry(
         "audiosep-hive",
         "the same network trained on more and cleaner mixtures: better where several sounds overlap",
-        "Apache-2.0",
-        HubFile("AlayaLab/AudioSep-hive", "audiosep_hive.ckpt", 1_264_846_755, sha256=_HIVE),
+        HubFile(
+            "AlayaLab/AudioSep-hive", "audiosep_hive.ckpt", 1_264_846_755, sha256=_HIVE, licence="Apache-2.0"
+        ),
     ),
-)
+)  # fmt: skip
 
 
 TEXT_FILES = {
     "clap": TextFiles(
         HubFile(
-            "lukewys/laion_clap", "music_speech_audioset_epoch_15_esc_89.98.pt", 2_352_471_003, sha256=_CLAP
+            "lukewys/laion_clap", "music_speech_audioset_epoch_15_esc_89.98.pt", 2_352_471_003, sha256=_CLAP,
+            licence="CC0-1.0",
         ),
-        HubFile("FacebookAI/roberta-base", "tokenizer.json", 1_355_863),
+        HubFile("FacebookAI/roberta-base", "tokenizer.json", 1_355_863, licence="MIT"),
     ),
     "clip": TextFiles(
         HubFile("openai/clip-vit-base-patch32", "model.safetensors", 605_000_000),
         HubFile("openai/clip-vit-base-patch32", "tokenizer.json", 2_200_000),
     ),
-}
+}  # fmt: skip
 
 
 def entry(name: str) -> Entry:
@@ -103,8 +107,11 @@ def entry(name: str) -> Entry:
     raise UnknownModelError(f"no model {name!r} to get; choose one of {names}, or import a file")
 
 
-def get(name: str, endpoint: str | None = None) -> Installed:
-    """Fetch a model of the catalogue and import it; what was fetched before a failure is used next time.
+def get(name: str, endpoint: str | None = None, tell: Tell | None = None) -> Installed:
+    """Fetch a model of the catalogue and import it, unless it is here whole.
+
+    What was fetched before a failure is used next time.  `tell` is called with each file before it is
+    fetched.
 
     Raises
     ------
@@ -114,10 +121,22 @@ def get(name: str, endpoint: str | None = None) -> Installed:
     """
     wanted = entry(name)
     with changing(name):
-        checkpoint = fetch(wanted.file, _downloads(name), endpoint)
+        if (here := _whole(wanted)) is not None:
+            return here
+        checkpoint = fetch(wanted.file, _downloads(name), endpoint, tell)
         return _import(
-            checkpoint, name, endpoint=endpoint, source=wanted.file.address, licence=wanted.licence
-        )
+            checkpoint, name, endpoint=endpoint, tell=tell,
+            source=wanted.file.address, licence=wanted.file.licence,
+        )  # fmt: skip
+
+
+def _whole(wanted: Entry) -> Installed | None:
+    """Return the model if it is here, whole and made of the file that would be fetched."""
+    try:
+        here = verify(wanted.name)
+    except ModelError:
+        return None
+    return here if here.source_sha256 == wanted.file.sha256 else None
 
 
 def import_file(
@@ -129,6 +148,7 @@ def import_file(
     source: str | None = None,
     licence: str = "as its source says",
     endpoint: str | None = None,
+    tell: Tell | None = None,
 ) -> Installed:
     """Convert a checkpoint once to safetensors in the cache, all or nothing.
 
@@ -141,6 +161,8 @@ def import_file(
         CLAP's or CLIP's weights, or ``"clap"`` or ``"clip"``, which fetches the published ones.
     tokenizer
         Its ``tokenizer.json``; None fetches RoBERTa's for CLAP, CLIP's for CLIP.
+    tell
+        Called with each file before it is fetched.
 
     Raises
     ------
@@ -151,7 +173,7 @@ def import_file(
     _check_name(name)
     with changing(name):
         return _import(
-            checkpoint, name, text=text, tokenizer=tokenizer, endpoint=endpoint,
+            checkpoint, name, text=text, tokenizer=tokenizer, endpoint=endpoint, tell=tell,
             source=source or checkpoint.name, licence=licence,
         )  # fmt: skip
 
@@ -161,6 +183,7 @@ def _import(
     name: str,
     *,
     endpoint: str | None,
+    tell: Tell | None,
     text: Path | str | None = None,
     tokenizer: Path | None = None,
     **told: str,
@@ -168,9 +191,9 @@ def _import(
     downloads, folder = _downloads(name), cache_folder() / name
     tensors = read_separator(checkpoint)
     if isinstance(text, str) and text in TEXT_FILES:
-        text = fetch(TEXT_FILES[text].weights, downloads, endpoint)
+        text = fetch(TEXT_FILES[text].weights, downloads, endpoint, tell)
     encoder, tower = read_text_tower(Path(text or checkpoint))
-    tokenizer = tokenizer or fetch(TEXT_FILES[encoder].tokenizer, downloads, endpoint)
+    tokenizer = tokenizer or fetch(TEXT_FILES[encoder].tokenizer, downloads, endpoint, tell)
     _check_size(
         TOWERS[encoder](lambda: tower, tokenizer).size
     )  # strict: what cannot be loaded is not imported
@@ -215,14 +238,18 @@ def _check_size(size: int) -> None:
 
 
 def remove(name: str) -> None:
-    """Take a model out of the cache.
+    """Take a model out of the cache, or what is left of one whose download or import was stopped.
 
     Raises
     ------
     UnknownModelError
-        If it is not there.
+        If there is nothing of it.
     """
-    forget(_find(name).name)
+    downloads = _downloads(name)
+    if not _NAME.fullmatch(name) or not (downloads.exists() or (cache_folder() / name).exists()):
+        raise _unknown(name)
+    forget(name)
+    shutil.rmtree(downloads, ignore_errors=True)
 
 
 def verify(name: str) -> Installed:
@@ -272,14 +299,22 @@ def _network(model: Installed, runtime: Runtime, device: str) -> WindowNetwork:
             folded.queries_at_once, folded.windows_at_once = _AT_ONCE_ON_ACCELERATORS
         return folded.to(device)
     if not is_current(model.graph):  # imported before the runtime was installed
-        with changing(model.name) as folder:
+        model = _with_graph(model.name, folded)
+    return to_network(folded, model.folder / model.graph)
+
+
+def _with_graph(name: str, folded: FoldedUNet) -> Installed:
+    """Export a model's graph, unless another process has done it meanwhile."""
+    with changing(name, _GRAPH_PATIENCE_S) as folder:
+        model = _find(name)
+        if not is_current(model.graph):
             graph = export_graph(lambda: folded, folder)
             assert graph is not None
             files = {file: digest for file, digest in model.files.items() if file != model.graph}
             files[graph.name] = sha256(graph)
             model = dataclasses.replace(model, graph=graph.name, files=files)
             settle(model)
-    return to_network(folded, model.folder / model.graph)
+    return model
 
 
 def _folded(separator: Path) -> FoldedUNet:
@@ -289,12 +324,15 @@ def _folded(separator: Path) -> FoldedUNet:
 
 
 def _find(name: str) -> Installed:
-    models = installed()
-    if name in models:
-        return models[name]
-    have = ", ".join(models) or "none"
+    if name not in names():
+        raise _unknown(name)
+    return read(name)
+
+
+def _unknown(name: str) -> UnknownModelError:
+    have = ", ".join(names()) or "none"
     how = f"; get it with: soundlasso models get {name}" if name in {e.name for e in ENTRIES} else ""
-    raise UnknownModelError(f"no model {name!r} in the cache (there: {have}){how}")
+    return UnknownModelError(f"no model {name!r} in the cache (there: {have}){how}")
 
 
 def _check_name(name: str) -> None:
@@ -323,6 +361,8 @@ __all__ = [
     "import_file",
     "installed",
     "load",
+    "names",
+    "read",
     "remove",
     "verify",
 ]

@@ -4,12 +4,14 @@ import dataclasses
 import hashlib
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 from soundlasso.dsp.errors import ModelError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_GIT_HASH = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +27,7 @@ class HubFile:
     size_bytes: int
     kind: str = "model"
     sha256: str = "…"
+    licence: str = "not named there"
 
     @property
     def address(self) -> str:
@@ -33,13 +36,16 @@ class HubFile:
         return f"https://huggingface.co/{folder}{self.repository}/blob/main/{self.path}"
 
 
-def fetch(file: HubFile, folder: Path, endpoint: str | None = None) -> Path:
+Tell = Callable[[HubFile], None]
+"""Told of each file before it is fetched."""
+
+
+def fetch(file: HubFile, folder: Path, endpoint: str | None = None, tell: Tell | None = None) -> Path:
     """Download `file` into `folder`, unless it is there whole from an earlier try, and return its path.
 
-    The hub's client goes on by itself where a connection broke, and leaves no part of a file behind.
-
-    The hub's client checks only the size; here the content is hashed and compared with what it must be,
-    and with what the hub says that it is.
+    The hub's client goes on by itself where a connection broke, and leaves no part of a file behind. It
+    checks only the size; here the content is hashed and compared with what it must be, and with what the
+    hub says that it is.
 
     Raises
     ------
@@ -49,6 +55,8 @@ def fetch(file: HubFile, folder: Path, endpoint: str | None = None) -> Path:
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
+    if tell is not None:
+        tell(file)
     folder.mkdir(parents=True, exist_ok=True)
     _check_room(file, folder)
     try:
@@ -77,19 +85,26 @@ def _check_room(file: HubFile, folder: Path) -> None:
 
 
 def _check_content(path: Path, told: str, file: HubFile) -> None:
-    """Compare a file's hash; small ones carry a git hash on the hub instead, and are checked by use."""
     with path.open("rb") as content:
         found = hashlib.file_digest(content, "sha256").hexdigest()
     begins, _, ends = file.sha256.partition("…") if "…" in file.sha256 else (file.sha256, "", "")
     known = found.startswith(begins) and found.endswith(ends)
-    if known and (found == told or not _SHA256.fullmatch(told)):
+    if not known:
+        fault = f"or is another file than it was: its SHA-256 is {found[:8]}, not {file.sha256}"
+    elif not _is_told(path, found, told):
+        fault = f"for the hub says that its hash is {told[:8]}"
+    else:
         return
     path.unlink()
-    expected = told[:8] if known else file.sha256
-    raise ModelError(
-        f"{file.address} came damaged, or is another file than it was: its SHA-256 is {found[:8]}, "
-        f"not {expected}; get it again"
-    )
+    raise ModelError(f"{file.address} came damaged, {fault}; get it again")
+
+
+def _is_told(path: Path, sha256: str, told: str) -> bool:
+    """Compare a file with the hash that the hub tells of it: git's own for small ones."""
+    if _GIT_HASH.fullmatch(told):
+        content = path.read_bytes()
+        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == told
+    return sha256 == told or not _SHA256.fullmatch(told)
 
 
 def _connection_errors() -> tuple[type[Exception], ...]:

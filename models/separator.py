@@ -140,7 +140,7 @@ def _load(name: str, device: str, runtime: Runtime) -> Separator:
 
     known = [
         DEFAULT_MODEL,
-        *dict.fromkeys([*(entry.name for entry in catalog.ENTRIES), *catalog.installed()]),
+        *dict.fromkeys([*(entry.name for entry in catalog.ENTRIES), *catalog.names()]),
     ]
     if name in known:
         return catalog.load(name, device, runtime)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -10,7 +11,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,13 +25,15 @@ from safetensors.torch import save_file
 from transformers import RobertaConfig
 from typer.testing import CliRunner
 
-from soundlasso import SeparationStream
+from soundlasso import SeparationStream, load_model
 from soundlasso.bridge.commands.models import app
 from soundlasso.dsp.errors import ModelError, UnknownModelError
 from soundlasso.models import catalog
 from soundlasso.models.clap import CLIP
 from soundlasso.models.engine import Profile
 from soundlasso.models.hub import HubFile, fetch
+from soundlasso.models.runtime import export_graph
+from soundlasso.models.separator import shipped_weights
 from tests.audiosep_rule import full_network, mixture
 from tests.test_text_towers import SMALL, clap_checkpoint, clip_checkpoint, roberta_tokenizer
 
@@ -171,6 +176,60 @@ def test_a_model_imported_before_the_extra_gets_its_graph_when_asked(
         catalog.load("mine")
 
 
+def test_a_model_runs_without_a_network_once_it_is_here(checkpoint: Path) -> None:
+    imported(checkpoint)
+    script = (
+        "import socket\n"
+        "def refuse(*args, **kwargs): raise AssertionError('reached for the network')\n"
+        "socket.socket.connect = socket.getaddrinfo = refuse\n"
+        "import numpy as np\n"
+        "from soundlasso import separate\n"
+        "from soundlasso.models.engine import Profile\n"
+        "audio = np.zeros((1, 100), np.float32)\n"
+        "separate(audio, 32000, 'a bell', model='mine', profile=Profile(0.32, 0.0, 0.0))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_two_loads_at_once_export_one_graph(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "openvino", None)
+        imported(checkpoint)
+    exports: list[Path] = []
+
+    def counted(network: Callable[[], Any], folder: Path) -> Path | None:
+        exports.append(folder)
+        time.sleep(0.3)
+        return export_graph(network, folder)
+
+    monkeypatch.setattr(catalog, "export_graph", counted)
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: catalog.load("mine", runtime="onnx"), range(2)))
+    assert len(both) == 2 and len(exports) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.write_bytes(b"a file where the folder should be")
+    with pytest.raises(ModelError, match=r"cannot change the model 'mine' in '.*cache.models': (File|Not)"):
+        imported(checkpoint)
+    cache.unlink()
+    model = imported(checkpoint)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ModelError, match=r"cannot change the model 'mine' in .*: No space left on device"):
+        imported(checkpoint)
+    assert catalog.verify("mine") == model
+    with pytest.raises(ModelError, match="cannot change the model 'other'"):
+        imported(checkpoint, "other")
+    assert not (cache / "models" / "other").exists()
+
+
 @pytest.mark.parametrize("name", ["lariat", "", "../up", "With Space", "a" * 65])
 def test_names_that_cannot_be(name: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be called"):
@@ -305,6 +364,33 @@ def test_ctrl_c_leaves_nothing_and_the_next_try_succeeds(
     assert not list((cache / "downloads").iterdir())
 
 
+def test_what_is_here_whole_is_not_fetched_again(
+    hub: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve_audiosep(monkeypatch, checkpoint)
+    told: list[HubFile] = []
+    model = catalog.get("audiosep", hub, told.append)
+    assert told == [catalog.entry("audiosep").file, catalog.TEXT_FILES["clap"].tokenizer]
+    assert catalog.get("audiosep", hub, told.append) == model and len(told) == 2
+    (model.folder / model.text).write_bytes(b"damaged")
+    assert catalog.get("audiosep", hub, told.append) == catalog.verify("audiosep") == model
+    assert len(told) == 4
+
+
+def test_a_small_file_is_checked_by_gits_hash(
+    hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = subprocess.run(
+        ["git", "hash-object", "--stdin"], input=CONTENT, capture_output=True, check=True
+    ).stdout.decode()
+    monkeypatch.setattr(Hub, "told", written.strip())
+    assert fetch(FILE, tmp_path / "right", hub).read_bytes() == CONTENT
+    monkeypatch.setattr(Hub, "told", "0" * 40)
+    with pytest.raises(ModelError, match="came damaged, for the hub says that its hash is 00000000"):
+        fetch(FILE, tmp_path / "wrong", hub)
+    assert not (tmp_path / "wrong" / FILE.path).exists()
+
+
 def test_two_gets_at_once_do_not_meet(hub: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     serve_audiosep(monkeypatch, checkpoint)
     refused: list[str] = []
@@ -350,17 +436,77 @@ def run(*arguments: str) -> str:
 
 
 def test_the_command_lists_shows_imports_verifies_and_removes(checkpoint: Path) -> None:
-    names = {row["name"]: row["state"] for row in json.loads(run("list", "--json"))}
-    assert names == {"lariat": "ships", "audiosep": "to get", "audiosep-hive": "to get"}
+    rows = {row["name"]: row for row in json.loads(run("list", "--json"))}
+    states = {"lariat": "ships", "audiosep": "to get", "audiosep-hive": "to get"}
+    assert {name: row["state"] for name, row in rows.items()} == states
+    assert (rows["audiosep"]["size"], rows["audiosep-hive"]["licence"]) == ("1.26 GB", "Apache-2.0")
     assert "Apache-2.0" in run("show", "audiosep-hive") and "1.26 GB" in run("show", "audiosep-hive")
     tokenizer = str(checkpoint.with_name("tokenizer.json"))
     assert "mine:" in run("import", str(checkpoint), "--as", "mine", "--tokenizer", tokenizer)
     assert "imported from audiosep.ckpt" in run("list")
     assert "published as: none that soundlasso knows" in run("show", "mine")
     assert f"SHA-256: {catalog.entry('audiosep').file.sha256}\n" in run("show", "audiosep")
-    assert run("verify") == "mine: whole\n"
+    assert run("verify") == "lariat: whole\nmine: whole\n"
     run("remove", "mine")
     assert catalog.installed() == {}
+
+
+def test_the_model_that_ships_is_shown_with_its_size_and_hash() -> None:
+    weights = shipped_weights("lariat")
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert f"size: {weights.stat().st_size / 1e6:.1f} MB\nSHA-256: {digest}\n" in run("show", "lariat")
+    assert run("verify", "lariat") == "lariat: whole\n"
+
+
+def test_one_damaged_model_does_not_hide_the_others(checkpoint: Path, cache: Path) -> None:
+    whole = imported(checkpoint, "whole")
+    for name, manifest in [("cut", b'{"name": "cut", "sou'), ("newer", b'{"name": "newer", "more": 1}')]:
+        (cache / "models" / name).mkdir()
+        (cache / "models" / name / catalog.MANIFEST).write_bytes(manifest)
+    states = {row["name"]: row["state"] for row in json.loads(run("list", "--json"))}
+    assert (states["whole"], states["cut"], states["newer"]) == ("here", "damaged", "damaged")
+    assert catalog.load("whole", runtime="eager").weights_hash == whole.files[whole.separator][:8]
+    with pytest.raises(
+        ModelError, match=r"cut.model\.json' is damaged: .* import the model 'cut' again, or rem"
+    ):
+        load_model("cut")
+    result = CliRunner().invoke(app, ["verify"])
+    assert result.stdout == "lariat: whole\nwhole: whole\n"
+    assert isinstance(result.exception, ModelError) and str(result.exception).count("is damaged") == 2
+    assert imported(checkpoint, "cut") == catalog.verify("cut")
+    run("remove", "newer")
+    assert catalog.names() == ["cut", "whole"]
+
+
+def test_a_model_goes_by_its_folders_name(checkpoint: Path, cache: Path) -> None:
+    imported(checkpoint)
+    (cache / "models" / "mine").rename(cache / "models" / "renamed")
+    assert catalog.verify("renamed").folder == cache / "models" / "renamed"
+
+
+def test_what_a_stopped_import_left_can_be_removed(cache: Path) -> None:
+    for left in (cache / "models" / "mine", cache / "downloads" / "mine"):
+        left.mkdir(parents=True)
+        (left / "part").write_bytes(b"part")
+    run("remove", "mine")
+    assert not (cache / "models" / "mine").exists() and not (cache / "downloads" / "mine").exists()
+    for name in ("mine", "..", "../models"):
+        with pytest.raises(UnknownModelError, match="no model"):
+            catalog.remove(name)
+    assert (cache / "models").exists()
+
+
+def test_import_says_what_it_fetches_before_it_does(
+    hub: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = checkpoint.with_name("tokenizer.json").read_bytes()
+    monkeypatch.setattr(Hub, "files", {"tokenizer.json": words})
+    told: list[HubFile] = []
+    catalog.import_file(checkpoint, "mine", endpoint=hub, tell=told.append)
+    assert told == [catalog.TEXT_FILES["clap"].tokenizer]
+    with pytest.raises(ModelError, match="cannot fetch"):
+        catalog.import_file(checkpoint, "mine", text="clap", endpoint=hub, tell=told.append)
+    assert told[1:] == [catalog.TEXT_FILES["clap"].weights]
 
 
 def test_get_says_what_from_where_and_under_which_licence_before_it_starts(cache: Path) -> None:

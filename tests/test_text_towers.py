@@ -231,5 +231,5 @@ def test_a_tower_of_impossible_shapes_is_refused(shape: tuple[int, ...], tmp_pat
     tensors, tokenizer = _renamed(clap_checkpoint(config, 8)[2]), roberta_tokenizer(tmp_path)
     for name, tensor in tensors.items():
         if tensor.dim() == 2 and tensor.is_floating_point():
-            with pytest.raises(ModelError, match="not those of a text encoder|does not fit|tokenizer"):
+            with pytest.raises(ModelError, match=r"not those of a text encoder|does not fit|tokenizer"):
                 CLAP(lambda name=name: tensors | {name: torch.zeros(shape)}, tokenizer)  # type: ignore[misc]

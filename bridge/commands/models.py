@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
+from soundlasso.dsp.errors import ModelError
 from soundlasso.models import catalog
+from soundlasso.models.cache import sha256
+from soundlasso.models.checkpoint import read_checked
+from soundlasso.models.hub import HubFile
+from soundlasso.models.separator import shipped_weights
 
 app = typer.Typer(help="List, get, import and check models.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -23,7 +28,7 @@ def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON
         typer.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        typer.echo(f"{row['name']:<16} {row['state']:<10} {row['good_for']}")
+        typer.echo(f"{row['name']:<16} {row['state']:<10} {row['size']:>8}  {row['good_for']}")
 
 
 @app.command()
@@ -33,18 +38,20 @@ def show(name: Name) -> None:
     AudioSep's networks run in torch ("eager"), or, where the extra soundlasso[onnx] is installed, faster in
     OpenVINO ("onnx"); the variable SOUNDLASSO_RUNTIME chooses: auto, eager or onnx.
     """
-    here = catalog.installed().get(name)
-    if here is not None:
+    if name in catalog.names():
+        here = catalog.read(name)
         told = {"source": here.source, "licence": here.licence, "SHA-256 of the source": here.source_sha256}
         told |= {"published as": _published(here.source_sha256), "text encoder": here.encoder}
         told |= {"runtimes": "eager, onnx" if here.graph else "eager"}
         told |= {f"file {file}": digest for file, digest in here.files.items()}
-        told["folder"] = str(catalog.cache_folder() / name)
+        told |= {"size": _size(_bytes(here)), "folder": str(here.folder)}
     elif name == _LARIAT[0]:
+        weights = shipped_weights(name)
         told = {"good for": _LARIAT[1], "licence": _LARIAT[2], "source": "ships with soundlasso"}
+        told |= {"size": _size(weights.stat().st_size), "SHA-256": sha256(weights)}
     else:
         wanted = catalog.entry(name)
-        told = {"good for": wanted.good_for, "licence": wanted.licence, "source": wanted.file.address}
+        told = {"good for": wanted.good_for, "licence": wanted.file.licence, "source": wanted.file.address}
         told |= {"size": _size(wanted.file.size_bytes), "SHA-256": wanted.file.sha256}
         told |= {"here": f"no; soundlasso models get {name}"}
     for key, value in told.items():
@@ -54,10 +61,7 @@ def show(name: Name) -> None:
 @app.command()
 def get(name: Name) -> None:
     """Download a model and import it."""
-    wanted = catalog.entry(name)
-    size = _size(wanted.file.size_bytes)
-    typer.echo(f"{name}: {size} from {wanted.file.address}\nlicence: {wanted.licence}", err=True)
-    _tell(catalog.get(name))
+    _report(catalog.get(name, tell=_announce))
 
 
 @app.command("import")
@@ -78,7 +82,7 @@ def import_file(
     ] = None,
 ) -> None:
     """Make a model of a checkpoint file, once; the file is not needed afterwards."""
-    _tell(catalog.import_file(file, name, text=text, tokenizer=tokenizer))
+    _report(catalog.import_file(file, name, text=text, tokenizer=tokenizer, tell=_announce))
 
 
 @app.command()
@@ -93,21 +97,40 @@ def verify(
     name: Annotated[str | None, typer.Argument(help="A model's name; all if not given.")] = None,
 ) -> None:
     """Read all files of a model, or of all, and compare them with their hashes."""
-    for model in [name] if name is not None else list(catalog.installed()):
-        catalog.verify(model)
-        typer.echo(f"{model}: whole")
+    faults = []
+    for model in [name] if name is not None else [_LARIAT[0], *catalog.names()]:
+        try:
+            _verify(model)
+        except ModelError as error:
+            faults.append(str(error))
+        else:
+            typer.echo(f"{model}: whole")
+    if faults:
+        raise ModelError("\n".join(faults))
+
+
+def _verify(name: str) -> None:
+    if name == _LARIAT[0]:
+        read_checked(shipped_weights(name))
+    else:
+        catalog.verify(name)
 
 
 def _rows() -> list[dict[str, str]]:
+    name, good_for, licence = _LARIAT
     here = catalog.installed()
-    known = [_LARIAT, *((entry.name, entry.good_for, entry.licence) for entry in catalog.ENTRIES)]
-    names = {name for name, _, _ in known}
-    known += [(name, f"imported from {m.source}", m.licence) for name, m in here.items() if name not in names]
-    states = {_LARIAT[0]: "ships", **dict.fromkeys(here, "here")}
+    states = {name: "ships"} | {model: "here" if model in here else "damaged" for model in catalog.names()}
+    told = {name: (good_for, licence, shipped_weights(name).stat().st_size)}
+    told |= {e.name: (e.good_for, e.file.licence, e.file.size_bytes) for e in catalog.ENTRIES}
+    for model in sorted(states.keys() - told.keys()):
+        told[model] = ("", "", 0)
+        if model in here:
+            told[model] = f"imported from {here[model].source}", here[model].licence, _bytes(here[model])
     return [
-        {"name": name, "state": states.get(name, "to get"), "good_for": good_for, "licence": licence}
-        for name, good_for, licence in known
-    ]
+        {"name": name, "state": states.get(name, "to get"), "size": _size(size),
+         "good_for": good_for, "licence": licence}
+        for name, (good_for, licence, size) in told.items()
+    ]  # fmt: skip
 
 
 def _published(sha256: str) -> str:
@@ -116,10 +139,18 @@ def _published(sha256: str) -> str:
     return names[0] if names else "none that soundlasso knows"
 
 
-def _tell(model: catalog.Installed) -> None:
-    folder = catalog.cache_folder() / model.name
-    size = sum((folder / file).stat().st_size for file in model.files)
-    typer.echo(f"{model.name}: {_size(size)} in {folder}, {_size(shutil.disk_usage(folder).free)} free")
+def _announce(file: HubFile) -> None:
+    typer.echo(f"{_size(file.size_bytes)} from {file.address}\nlicence: {file.licence}", err=True)
+
+
+def _report(model: catalog.Installed) -> None:
+    free = _size(shutil.disk_usage(model.folder).free)
+    typer.echo(f"{model.name}: {_size(_bytes(model))} in {model.folder}, {free} free")
+
+
+def _bytes(model: catalog.Installed) -> int:
+    files = [model.folder / file for file in model.files]
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def _size(count: int) -> str:
