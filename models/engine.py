@@ -8,6 +8,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 Audio = npt.NDArray[np.float32]
+LONGEST_S = 60.0  # of each part of a window: more than any network hears, and some gigabytes of maps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,11 +21,13 @@ class Profile:
 
     def __post_init__(self) -> None:
         """Check that the times make windows."""
-        if not self.hop_s > 0:
-            raise ValueError(f"hop_s must be more than 0 seconds, not {self.hop_s!r}")
+        if not 0 < self.hop_s <= LONGEST_S:
+            raise ValueError(
+                f"hop_s must be more than 0 and at most {LONGEST_S:g} seconds, not {self.hop_s!r}"
+            )
         for name in ("past_s", "future_s"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be 0 seconds or more, not {getattr(self, name)!r}")
+            if not 0 <= getattr(self, name) <= LONGEST_S:
+                raise ValueError(f"{name} must be 0 to {LONGEST_S:g} seconds, not {getattr(self, name)!r}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 The network has the published form and few channels, so its reach in time is the published one.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -123,6 +124,18 @@ def test_windows_with_context_give_the_whole_pass(
     stem = stems_of(stream, audio.numpy()[None], 100_000)[0, :, stream.latency_samples :]
     difference_db = 10 * np.log10(np.square(stem - whole).mean() / np.square(whole).mean())
     assert difference_db <= most_db
+
+
+@pytest.mark.parametrize("time", ["hop_s", "past_s", "future_s"])
+@pytest.mark.parametrize("value", [-0.1, 60.1, float("inf"), float("nan")])
+def test_a_window_of_impossible_length_is_refused(time: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"{time} must be .* 60 seconds, not {value!r}"):
+        dataclasses.replace(LIVE, **{time: value})
+
+
+def test_a_window_without_a_hop_is_refused() -> None:
+    with pytest.raises(ValueError, match="hop_s must be more than 0"):
+        Profile(0.0, 1.0, 1.0)
 
 
 def test_memory_does_not_grow(model: Separator) -> None:
