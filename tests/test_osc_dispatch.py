@@ -1,5 +1,7 @@
 """The table is sound, and each address, pattern and argument list leads to the right rows."""
 
+from pathlib import Path
+
 import pytest
 
 from soundlasso.bridge.osc.address import is_pattern
@@ -7,7 +9,7 @@ from soundlasso.bridge.osc.call import Request
 from soundlasso.bridge.osc.dispatch import Tree, resolve
 from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.packet import MAX_ADDRESS_BYTES, Message
-from soundlasso.bridge.osc.reference import as_markdown
+from soundlasso.bridge.osc.reference import as_markdown, page
 from soundlasso.bridge.osc.row import Access, Row, Table
 from soundlasso.bridge.osc.state import Settings, Slot
 from soundlasso.bridge.osc.table import ROWS
@@ -36,7 +38,7 @@ def addresses(tree: Tree, pattern: str) -> list[str]:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.address)
 def test_every_row_is_whole(row: Row) -> None:
     assert row.address.startswith("/lasso/")
-    assert not is_pattern(row.address.replace("{slot}", "1"))
+    assert not is_pattern(row.address.replace("{slot}", "1").replace("{rest}", "x"))
     assert len(row.address) < MAX_ADDRESS_BYTES
     assert row.help
     assert row.help == row.help.strip()
@@ -93,7 +95,7 @@ def test_addresses_are_found(tree: Tree, pattern: str, expected: list[str]) -> N
 
 def test_a_pattern_presses_no_button(tree: Tree) -> None:
     found = {place.row for place in tree.find("//*")}
-    assert found == {row for row in ROWS if row.access & Access.READ}
+    assert found == {row for row in ROWS if row.access & Access.READ and "{rest}" not in row.address}
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 3, 4])
@@ -150,6 +152,10 @@ def test_what_the_server_tells_cannot_be_set(tree: Tree, address: str) -> None:
     with pytest.raises(OscError) as refusal:
         resolve(tree, Message(address, ("x",)), request())
     assert refusal.value.code == "forbidden"
+
+
+def test_the_page_that_is_kept_is_the_page_of_now() -> None:
+    assert (Path(__file__).parents[1] / "bridge/osc/README.md").read_text() == page()
 
 
 def test_the_page_to_read_has_every_row() -> None:

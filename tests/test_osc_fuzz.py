@@ -50,7 +50,10 @@ def example(arg: Arg) -> Any:
 
 
 def packet_of(row: Row) -> bytes:
-    return encode(row.address.replace("{slot}", "2"), [example(arg) for arg in row.args])
+    return encode(
+        row.address.replace("{slot}", "2").replace("{rest}", "region/2/name"),
+        [example(arg) for arg in row.args],
+    )
 
 
 def valid_packets() -> list[bytes]:

@@ -3,6 +3,7 @@
 The stems and the rest must add up to the mix; that they are the right ones is for the tests of `render`.
 """
 
+import itertools
 import os
 import signal
 import time
@@ -13,12 +14,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from soundlasso.models.stream import SeparationStream
 from tests.osc_help import Ear, Running, running
 
 RATE_HZ = 44100
 NULL_LIMIT_DB = -120.0  # stems + rest against the mix, as float files
 READY_LIMIT_S = 120.0  # libraries load slowly on a busy machine
 PING_P99_LIMIT_S = 0.05
+NUMBERS = itertools.count(900)  # of /lasso/do, each a new one
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +105,54 @@ def test_enabled_slots_are_rendered_together(ear: Ear, root: Path) -> None:
     assert all(Path(path).parent == root / "band" for *_, path, _ in told)
     bass, drums = (soundfile.read(root / "band" / f"short - {name}.wav")[0] for name in ("a bass", "drums"))
     assert bass.any() and not drums.any()  # a gate that is always open, and one that never is
+
+
+def test_what_is_planned_changes_the_next_render_and_no_other(ear: Ear, root: Path) -> None:
+    ear.ask("/lasso/slot/1/query", "a bass", answer="/lasso/done")
+    ear.ask("/lasso/slot/2/enable", 0, answer="/lasso/done")
+    ear.ask("/lasso/gate", 1, answer="/lasso/done")
+    ear.ask("/lasso/slot/1/threshold", 0, answer="/lasso/done")
+    ear.ask("/lasso/existing", "overwrite", answer="/lasso/done")
+    ear.ask("/lasso/output", "planned", answer="/lasso/done")
+    done = ear.ask("/lasso/at", 1.0, "/lasso/slot/threshold", 1, 1, answer="/lasso/done")
+    assert done == ("/lasso/at", 1.0, "/lasso/slot/1/threshold")
+    ear.ask("/lasso/at", 0.5, "/lasso/query", "solo violin", answer="/lasso/done")
+    ear.send("/lasso/at/list")
+    assert ear.wait("/lasso/at/item") == (0.5, "/lasso/query", "solo violin")
+    assert ear.wait("/lasso/at/item") == (1.0, "/lasso/slot/1/threshold", 1.0)
+    assert ear.wait("/lasso/at/end") == (2,)
+
+    def rendered() -> np.ndarray:
+        ear.send("/lasso/do", next(NUMBERS), "/lasso/render", "short.wav")
+        ear.wait("/lasso/done", READY_LIMIT_S)
+        return soundfile.read(root / "planned" / "short - a bass.wav", dtype="float32", always_2d=True)[0].T
+
+    changed = rendered()
+    mix = soundfile.read(root / "short.wav", dtype="float32", always_2d=True)[0].T
+    stream = SeparationStream("lariat", "a bass", RATE_HZ, 2, gate_threshold=0.0)
+    stems = [stream.process(mix[:, : RATE_HZ // 2])]
+    stream.queries = "solo violin"
+    stems.append(stream.process(mix[:, RATE_HZ // 2 : RATE_HZ]))
+    stream.gate_threshold = 1.0
+    stems += [stream.process(mix[:, RATE_HZ:]), stream.flush()]
+    wanted = np.concatenate(stems, axis=2)[0][:, stream.latency_samples :]
+    np.testing.assert_allclose(changed, wanted, atol=1e-6)
+    assert ear.ask("/lasso/at/clear", answer="/lasso/done") == ("/lasso/at/clear", 0)
+    unchanged = rendered()
+    assert not changed[:, -1000:].any() and unchanged[:, -1000:].any()
+
+
+def test_a_plan_that_cannot_be_is_refused(ear: Ear) -> None:
+    assert ear.refusal("/lasso/at", 1.0, "/lasso/mix", 0.5) == "bad_args"
+    assert ear.refusal("/lasso/at", 1.0, "/lasso/slot/*/query", "x") == "bad_args"
+    assert ear.refusal("/lasso/at", 1.0, "/lasso/gate") == "bad_args"
+    assert ear.refusal("/lasso/at", 1.0, "/lasso/query", " ") == "bad_args"
+    assert ear.refusal("/lasso/at", 1.0, "/lasso/nosuch", 1) == "unknown_address"
+    assert ear.refusal("/lasso/at", "soon", "/lasso/gate", 1) == "bad_args"
+    ear.ask("/lasso/at", 1.0, "/lasso/slot/9/query", "x", answer="/lasso/done")
+    ear.send("/lasso/render", "short.wav", "a bass", "planned for another")
+    assert ear.wait("/lasso/fail")[1::2] == ("bad_args", "planned for another")
+    assert ear.ask("/lasso/at/clear", answer="/lasso/done") == ("/lasso/at/clear", 1)
 
 
 def test_a_render_can_be_cancelled_and_leaves_nothing(ear: Ear, root: Path) -> None:

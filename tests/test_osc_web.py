@@ -59,7 +59,7 @@ def test_the_tree_has_every_row_that_a_client_can_use(server: Running) -> None:
     found = {node["FULL_PATH"]: node for node in nodes(root)}
     for row in ROWS:
         address = row.address.replace("{slot}", "1")
-        if row.access is Access.SENT:
+        if row.access is Access.SENT or "{rest}" in row.address:
             continue
         node = found[address]
         assert node["ACCESS"] == row.access

@@ -16,7 +16,7 @@ import typer
 from soundlasso.dsp.errors import SoundlassoError
 
 if TYPE_CHECKING:
-    from soundlasso.bridge.osc.options import Options
+    from soundlasso.bridge.osc.options import Notified, Options
     from soundlasso.bridge.osc.state import State
 
 PORT_TAKEN_STATUS = 3
@@ -54,6 +54,16 @@ def serve(
     token: Annotated[
         str, typer.Option(help="Secret with which other hosts may write.", envvar="SOUNDLASSO_TOKEN")
     ] = "",
+    maps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", metavar="THEIRS=OURS", help="Address that stands for one of ours: /1/fader1=/lasso/mix."
+        ),
+    ] = None,
+    notify: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[HOST:]PORT[/MASK]", help="Client to tell of all from the start."),
+    ] = None,
     port_file: Annotated[
         Path | None, typer.Option(help="File to write the address to, while serving.")
     ] = None,
@@ -84,6 +94,8 @@ def serve(
         state=None if preset is None else preset_state(preset, model),
         allow_quit=allow_quit,
         ignore_time_tags=ignore_time_tags,
+        maps=dict(map(parse_map, maps or ())),
+        notify=tuple(map(parse_notify, notify or ())),
     )
     try:
         check_exposure(options)
@@ -112,6 +124,43 @@ def check_exposure(options: "Options") -> None:
         raise SoundlassoError(
             f"a token of {len(options.token)} characters can be guessed; one that cannot is {example}"
         )
+
+
+def parse_map(text: str) -> tuple[str, str]:
+    """Read ``THEIRS=OURS``.
+
+    Raises
+    ------
+    SoundlassoError
+        It is not of that form.
+    """
+    theirs, equals, ours = text.partition("=")
+    if not (theirs and equals and ours):
+        raise SoundlassoError(f"cannot map {text!r}; an example is /1/fader1=/lasso/slot/1/gain/norm")
+    return theirs, ours
+
+
+def parse_notify(text: str) -> "Notified":
+    """Read ``[HOST:]PORT[/MASK]``; the host is this machine, the mask parameters and jobs.
+
+    Raises
+    ------
+    SoundlassoError
+        It is not of that form, or the host is no numeric address.
+    """
+    from soundlasso.bridge.osc.clients import Topic
+    from soundlasso.bridge.osc.options import Notified
+
+    place, _, mask = text.partition("/")
+    host, _, port = place.rpartition(":")
+    try:
+        address = str(ipaddress.ip_address(host.strip("[]") or "127.0.0.1"))
+        if not 0 < int(port) < 65536 or not 0 < int(mask or 3) < 32:
+            raise ValueError
+    except ValueError:
+        example = "9000, 192.168.1.20:9000 or 9000/31"
+        raise SoundlassoError(f"cannot notify {text!r}; examples are {example}") from None
+    return Notified(address, int(port), Topic(int(mask or 3)))
 
 
 def preset_state(name_or_path: str, model: str) -> "State":

@@ -112,6 +112,7 @@ class Client:
         self.ends_s: float | None = None
         self.unreachable = 0
         self.is_for_host = False  # registered by another port of its host, for it
+        self.is_kept = False  # by the server's own options, whether it is there or not
         self.outbox = Outbox(peer)
 
     def wants(self, address: str, topic: Topic) -> bool:
@@ -203,7 +204,7 @@ class Clients:
     def unreachable(self, name: str) -> None:
         """Count a message that nobody was there to receive; after three the client is forgotten."""
         client = self._clients.get(name)
-        if client:
+        if client and not client.is_kept:
             client.unreachable += 1
             if client.unreachable >= MAX_UNREACHABLE:
                 self.unregister(client.peer)

@@ -4,7 +4,6 @@ import asyncio
 import hmac
 from typing import TYPE_CHECKING
 
-from soundlasso.bridge.osc import parameters
 from soundlasso.bridge.osc.clients import Peer, Topic
 from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.packet import encode
@@ -100,7 +99,7 @@ def notify(server: "Server", call: "Call") -> None:
     client.is_for_host = peer.name != call.request.peer.name
     call.done(client.number, peer.port, int(topics))
     if topics & Topic.PARAMETERS:
-        _send_values(server, peer)
+        server.send_values(peer)
 
 
 def _check_return_path(server: "Server", call: "Call", peer: Peer) -> None:
@@ -119,7 +118,7 @@ def listen(server: "Server", call: "Call") -> None:
     place = server.readable(address)
     server.clients.listen(peer, place.address)
     call.done(place.address)
-    server.outbox(peer).put(encode(place.address, [server.value_at(place)]), replaces=place.address)
+    server.outbox(peer).put(encode(place.address, server.told_at(place)), replaces=place.address)
 
 
 def ignore(server: "Server", call: "Call") -> None:
@@ -132,18 +131,10 @@ def ignore(server: "Server", call: "Call") -> None:
 def refresh(server: "Server", call: "Call") -> None:
     """Answer with all values."""
     _check_return_path(server, call, call.request.peer)
-    _send_values(server, call.request.peer)
+    server.send_values(call.request.peer)
     elsewhere = server.clients.elsewhere(call.request.peer)
     if elsewhere:
-        _send_values(server, elsewhere)
-
-
-def _send_values(server: "Server", peer: Peer) -> None:
-    outbox = server.outbox(peer)
-    outbox.put(encode("/lasso/update", [1]))
-    for address, value in parameters.values(server):
-        outbox.put(encode(address, [value]), replaces=address)
-    outbox.put(encode("/lasso/update", [0]))
+        server.send_values(elsewhere)
 
 
 def login(server: "Server", call: "Call") -> None:

@@ -16,6 +16,7 @@ from soundlasso.bridge.osc.row import SLOT, Access, Row
 MAX_MATCHES = 1024
 MAX_REMEMBERED = 4096
 _INDEX = "{slot}"
+REST = "{rest}"
 _PREFIX = "/lasso/"
 
 
@@ -35,6 +36,7 @@ class _Node:
     indexed: "_Node | None" = None
     row: Row | None = None
     short: Row | None = None  # a row with a slot, the slot left out of the address
+    rest: Row | None = None  # a row for all that lies below
 
 
 class Tree:
@@ -54,6 +56,9 @@ class Tree:
         self._slots = slots
         for row in rows:
             parts = row.address[1:].split("/")
+            if parts[-1] == REST:
+                self._add(parts[:-1]).rest = row
+                continue
             self._add(parts).row = row
             if _INDEX in parts:
                 self._add([part for part in parts if part != _INDEX]).short = row
@@ -108,6 +113,8 @@ class Tree:
         slot = None
         for part in address[1:].split("/"):
             assert node is not None
+            if node.rest:
+                return Place(node.rest, address)
             if part not in node.children and node.indexed and part.isdecimal():
                 (slot,) = coerce([SLOT], [part])
                 node = node.indexed

@@ -77,12 +77,14 @@ class Interpreter:
             return
         if message.latin1:
             self._note_latin1(message, request.peer)
-        try:
-            calls = resolve(self._server.tree, message, request)
-        except OscError as error:
-            return self.refuse(request, message.address, error)
-        for call in calls:
-            self._carry_out(call)
+        for meant in self._meant(message):
+            try:
+                calls = resolve(self._server.tree, meant, request)
+            except OscError as error:
+                self.refuse(request, meant.address, error)
+                continue
+            for call in calls:
+                self._carry_out(call)
 
     def run_once(self, request: Request, number: int, address: str, args: Sequence[Any]) -> None:
         """Run a command with an id, or repeat its answers if it has run within the last minute."""
@@ -114,9 +116,14 @@ class Interpreter:
     def _check(self, message: Message, request: Request) -> None:
         """Refuse a whole bundle for one wrong message, naming it."""
         try:
-            resolve(self._server.tree, message, request)
+            for meant in self._meant(message):
+                resolve(self._server.tree, meant, request)
         except OscError as error:
             raise OscError(error.code, f"bundle refused for {message.address}: {error.message}") from None
+
+    def _meant(self, message: Message) -> list[Message]:
+        addresses = self._server.maps.meant(message.address)
+        return [message if at == message.address else replace(message, address=at) for at in addresses]
 
     def _schedule(self, bundle: Bundle, request: Request) -> None:
         due_s = None if self._server.options.ignore_time_tags else bundle.due_s

@@ -1,12 +1,23 @@
 """How a server is set up."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from soundlasso.bridge.osc.clients import Topic
 from soundlasso.bridge.osc.process import SILENCE_LIMIT_S
 from soundlasso.bridge.osc.state import State
 
 DEFAULT_PORT = 17770
+
+
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """A client that is told from the start, and need not ask: many a controller cannot."""
+
+    host: str
+    port: int
+    topics: Topic = Topic.PARAMETERS | Topic.JOBS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,5 +37,7 @@ class Options:
     live_channels: int = 2
     live_record: Path | None = None
     state: State | None = None  # to begin with
+    maps: Mapping[str, str] = field(default_factory=dict)  # address of a client -> address of the table
+    notify: tuple[Notified, ...] = ()
     preload: bool = True  # the model, before the first render
     worker_silence_limit_s: float = SILENCE_LIMIT_S

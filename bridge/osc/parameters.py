@@ -34,6 +34,8 @@ def tell(server: "Server", key: str, slot: int | None, by: "Peer | None" = None)
     for row, address in server.table.views(key, slot):
         topic = row.topic if row.view == "native" else Topic.NOTHING
         server.publish(address, [shown(row, value)], topic, by)
+        for other in server.maps.shown_at(address):
+            server.publish(other, [shown(row, value)], row.topic, by)
     if server.live and key != "presence":
         server.live.changed()
 

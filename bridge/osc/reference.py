@@ -1,4 +1,7 @@
-"""The table of addresses as a page to read: ``python -m soundlasso.bridge.osc.reference`` prints it."""
+"""The table of addresses as a page to read: ``python -m soundlasso.bridge.osc.reference`` prints it.
+
+It stands in README.md beside this file.
+"""
 
 from soundlasso.bridge.osc.row import Access, Row
 from soundlasso.bridge.osc.table import ROWS
@@ -26,9 +29,26 @@ def _argument(row: Row, index: int) -> str:
     return f"[{text}]" if arg.optional else text
 
 
+INTRODUCTION = """\
+# The OSC addresses of `soundlasso serve`
+
+Made by `python -m soundlasso.bridge.osc.reference`. Without an argument, an address that can be read answers
+with its value; with one, it sets it and answers `/lasso/done`. `{slot}` is a number from 1, and may be the
+first argument instead: `/lasso/slot/gain 2 -3`. Patterns (`/lasso/slot/*/mute`) work. An argument in brackets
+may be left out; `*` is any number of arguments. While the live mix has a chain, each of its parameters has an
+address of its own, such as `/lasso/chain/1/param/room_size`, with `/norm` and `/str`.
+
+"""
+
+
+def page() -> str:
+    """Return the whole page."""
+    return INTRODUCTION + as_markdown()
+
+
 def main() -> None:
     """Print the page."""
-    print(as_markdown(), end="")
+    print(page(), end="")
 
 
 if __name__ == "__main__":

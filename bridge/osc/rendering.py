@@ -7,6 +7,7 @@ from soundlasso.bridge.osc import parameters
 from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.jobs import Job
 from soundlasso.bridge.osc.state import Settings
+from soundlasso.bridge.osc.timeline import changes_of
 from soundlasso.dsp.gate import USUAL_THRESHOLD
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ def _submit(server: "Server", call: "Call", path: str | None, query: str | None,
     mix = server.jail.audio_file(path or settings.input)
     slots, queries = _asked(server, query)
     thresholds = [server.state.slots[number].threshold for number in slots if number in server.state.slots]
+    render_settings = _render_settings(settings, _is_removal(server, slots)) | {
+        "gate_threshold": thresholds or USUAL_THRESHOLD,
+        "changes": changes_of(server.planned, slots),
+    }
     server.jobs.submit(
         Job(
             name or server.jobs.new_name(),
@@ -64,10 +69,10 @@ def _submit(server: "Server", call: "Call", path: str | None, query: str | None,
             server.jail.folder(settings.output or str(mix.parent / "stems")),
             queries,
             slots,
-            _render_settings(settings, _is_removal(server, slots))
-            | {"gate_threshold": thresholds or USUAL_THRESHOLD},
+            render_settings,
         )
     )
+    server.planned.clear()
 
 
 def _asked(server: "Server", query: str | None) -> tuple[tuple[int, ...], tuple[str, ...]]:

@@ -15,18 +15,21 @@ from soundlasso.bridge.osc.chain import Chain
 from soundlasso.bridge.osc.chaining import chain_rows
 from soundlasso.bridge.osc.clients import Clients, Outbox, Peer, Topic
 from soundlasso.bridge.osc.connection import Connection
-from soundlasso.bridge.osc.dispatch import Place, Tree
+from soundlasso.bridge.osc.dispatch import REST, Place, Tree
 from soundlasso.bridge.osc.errors import OscError
+from soundlasso.bridge.osc.hearsay import Hearsay
 from soundlasso.bridge.osc.interpreter import Interpreter
 from soundlasso.bridge.osc.jail import Jail
 from soundlasso.bridge.osc.jobs import Jobs, worker_command
 from soundlasso.bridge.osc.limits import RateLimit
 from soundlasso.bridge.osc.live import Live
-from soundlasso.bridge.osc.options import Options
+from soundlasso.bridge.osc.maps import Maps
+from soundlasso.bridge.osc.options import Notified, Options
 from soundlasso.bridge.osc.packet import Message, encode
 from soundlasso.bridge.osc.row import Table
 from soundlasso.bridge.osc.state import State
 from soundlasso.bridge.osc.table import ROWS
+from soundlasso.bridge.osc.timeline import Planned
 from soundlasso.bridge.osc.transport import Port, is_loopback, open_port
 from soundlasso.bridge.osc.udp import UdpPeer
 from soundlasso.bridge.osc.web import WebTalk
@@ -50,12 +53,15 @@ class Server:
         self.options = options
         self.state = options.state or State()
         self._make_table()
+        self.maps = Maps(options.maps, self.tree)
         self.clients = Clients()
         self.interpreter = Interpreter(self)
         self.jail = Jail(options.root)
         command = worker_command(options.model, options.device)
         self.jobs = Jobs(self.clients, command, options.worker_silence_limit_s)
         self.live = Live(self) if options.live else None
+        self.planned: list[Planned] = []
+        self.hearsay = Hearsay()
         self.stopped = asyncio.Event()
         self.web_talks: set[WebTalk] = set()
         self.port: Port | None = None
@@ -81,8 +87,19 @@ class Server:
         self.port = await open_port(self.options.host, self.options.port, self)
         if self.options.preload:
             self.jobs.worker.start()
+        for wanted in self.options.notify:
+            self._notify(wanted)
         asyncio.get_running_loop().call_later(HEARTBEAT_S, self._heartbeat, 1.0)
         return self.port.number
+
+    def _notify(self, wanted: Notified) -> None:
+        """Register a client of the options, and tell it all."""
+        assert self.port is not None
+        client = self.clients.register(UdpPeer(self.port.udp, wanted.host, wanted.port), wanted.topics)
+        client.is_for_host = client.is_kept = True
+        client.peer.send(encode("/lasso/startup"))
+        if wanted.topics & Topic.PARAMETERS:
+            self.send_values(client.peer)
 
     async def stop(self) -> None:
         """Say goodbye to the clients and close the port."""
@@ -207,9 +224,15 @@ class Server:
         if is_pattern(address):
             raise OscError("bad_args", f"{address!r} is a pattern; name one address")
         (place,) = self.tree.find(address)
+        if place.row.address.endswith(REST):
+            return place
         if not place.row.key or place.lacks_slot:
             raise OscError("forbidden", f"{address} has no value to read")
         return place
+
+    def told_at(self, place: Place) -> list[Any]:
+        """Return what an address tells: its value, or what a DAW has told there."""
+        return [self.value_at(place)] if place.row.key else self.hearsay.get(place.address)
 
     def value_at(self, place: Place) -> Any:
         """Return the value that an address shows."""
@@ -239,6 +262,14 @@ class Server:
             outbox = self.outbox(peer)
             for address, *args in messages:
                 outbox.put(encode(address, args))
+
+    def send_values(self, peer: Peer) -> None:
+        """Send all values, between `/lasso/update` 1 and 0."""
+        outbox = self.outbox(peer)
+        outbox.put(encode("/lasso/update", [1]))
+        for address, value in parameters.values(self):
+            outbox.put(encode(address, [value]), replaces=address)
+        outbox.put(encode("/lasso/update", [0]))
 
     def trust(self, peer: Peer) -> None:
         """Let a peer write from now on."""

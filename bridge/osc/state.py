@@ -47,7 +47,12 @@ class Settings:
 
     def avoided(self) -> list[str]:
         """Return the sounds to avoid, one by one."""
-        return [text.strip() for text in self.avoid.split(",") if text.strip()]
+        return listed(self.avoid)
+
+
+def listed(texts: str) -> list[str]:
+    """Return the texts between commas, one by one."""
+    return [text.strip() for text in texts.split(",") if text.strip()]
 
 
 @dataclass(slots=True)

@@ -2,13 +2,15 @@
 
 A chain's parameters have rows of their own while it is there (`soundlasso.bridge.osc.chaining`).
 
+`{rest}` at the end of an address is any number of parts, with any arguments.
+
 `{slot}` in an address is a number from 1. It may be left out and given as the first argument instead:
 `/lasso/slot/gain 2 -3` is `/lasso/slot/2/gain -3`.
 """
 
 from dataclasses import replace
 
-from soundlasso.bridge.osc import chaining, control, live, presets, rendering, sessions
+from soundlasso.bridge.osc import chaining, control, hearsay, live, presets, rendering, sessions, timeline
 from soundlasso.bridge.osc.arguments import Arg
 from soundlasso.bridge.osc.chain import MAX_EFFECTS
 from soundlasso.bridge.osc.clients import Topic
@@ -19,6 +21,7 @@ from soundlasso.bridge.osc.row import (
     SLOT,
     SWITCH,
     TEXT,
+    Access,
     command,
     optional,
     parameter,
@@ -116,6 +119,16 @@ _RENDER_ROWS = [
         sessions.export,
         "write a DAW session beside the stems of a job, or of the last one that is done",
     ),
+    command(
+        "/lasso/at",
+        [Arg("seconds", "f", 0, 1e6, "s"), ADDRESS, REST],
+        timeline.plan,
+        "change a query, threshold, gate or sounds to avoid at an instant of the next render's audio",
+    ),
+    question("/lasso/at/list", [], timeline.list_planned, "the changes planned for the next render"),
+    trigger("/lasso/at/clear", timeline.clear_planned, "forget the changes planned for the next render"),
+    sent("/lasso/at/item", [Arg("seconds", "f", unit="s"), ADDRESS, REST], "one planned change"),
+    sent("/lasso/at/end", [Arg("count", "i")], "after the last planned change"),
     question(
         "/lasso/job/state", [word("job")], rendering.job_state, "queued, running, done, failed or cancelled"
     ),
@@ -188,6 +201,13 @@ _LIVE_ROWS = [
             "levels of a slot in the running stream, ten times a second",
         ),
         topic=Topic.METERS,
+    ),
+]
+
+_DAW_ROWS = [
+    replace(
+        command("/lasso/daw/{rest}", [REST], hearsay.take_note, "what a DAW tells: kept and passed on"),
+        access=Access.BOTH,
     ),
 ]
 
@@ -285,6 +305,7 @@ _ANSWER_ROWS = [
     sent("/lasso/slot/item", [SLOT, word("query")], "one slot"),
     sent("/lasso/slot/end", [Arg("count", "i")], "after the last slot"),
     sent("/lasso/update", [SWITCH], "1 before and 0 after the values of /lasso/refresh"),
+    sent("/lasso/startup", [], "the server has begun; told to the clients of --notify"),
     sent("/lasso/heartbeat", [Arg("beat", "f")], "1 and 0 in turn, each second"),
     sent("/lasso/shutdown", [], "the server ends"),
 ]
@@ -303,6 +324,7 @@ ROWS = [
     *_PRESET_ROWS,
     *_CHAIN_ROWS,
     *_LIVE_ROWS,
+    *_DAW_ROWS,
     *_CLIENT_ROWS,
     *_ANSWER_ROWS,
 ]

@@ -116,6 +116,7 @@ class Worker:
         OscError
             With the code of the step that failed.
         """
+        from soundlasso.bridge.automation import Change
         from soundlasso.bridge.render import run_plan
         from soundlasso.bridge.render_plan import RenderSettings, check_plan_space, check_plans, plan_render
 
@@ -125,6 +126,7 @@ class Worker:
         settings = dict(command["settings"], model=self._model, device=self._device)
         settings = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
         with _coded("audio_error"):
+            settings["changes"] = tuple(Change(**change) for change in settings.get("changes", ()))
             plan = plan_render(
                 command["path"], command["queries"], command["out"], RenderSettings(**settings)
             )
