@@ -17,10 +17,13 @@ from typing import Any
 import pytest
 
 from soundlasso.bridge.osc.arguments import Arg
+from soundlasso.bridge.osc.chain import Chain
+from soundlasso.bridge.osc.chaining import chain_rows
 from soundlasso.bridge.osc.framing import LengthPrefixed, Slip
 from soundlasso.bridge.osc.packet import NTP_TO_UNIX_S, encode
 from soundlasso.bridge.osc.row import Access, Row
 from soundlasso.bridge.osc.table import ROWS
+from soundlasso.bridge.presets.chains import Link
 from tests.osc_help import ANSWER_LIMIT_S, Ear, Running, running
 from tests.test_osc_packet import mutated, raw_bundle, raw_message
 
@@ -30,7 +33,14 @@ WARM_SHARE = 0.25  # of the time, before memory is looked at first
 RSS_GROWTH_LIMIT_BYTES = 10 << 20
 SEED = 7
 UDP_IN_A_ROW = 40  # between looks at whether all were counted
-WORDS = {"job": "j", "address": "/lasso/mix", "path": "mix.wav", "prefix": "/lasso/slot", "token": "x"}
+WORDS = {
+    "job": "j",
+    "address": "/lasso/mix",
+    "path": "mix.wav",
+    "prefix": "/lasso/slot",
+    "token": "x",
+    "effect": "Reverb",
+}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +68,8 @@ def packet_of(row: Row) -> bytes:
 
 def valid_packets() -> list[bytes]:
     """One packet for each address that can be written to, bundles of them, and some patterns."""
-    packets = [packet_of(row) for row in ROWS if row.access is not Access.SENT]
+    rows = [*ROWS, *chain_rows(Chain((Link("effect", "Reverb"), Link("effect", "LadderFilter"))))]
+    packets = [packet_of(row) for row in rows if row.access is not Access.SENT]
     bundles = [raw_bundle(*packets[i : i + 3]) for i in range(0, len(packets), 3)]
     patterns = [encode(address, [1]) for address in ("/lasso/slot/*/mute", "//gain", "/lasso/{mix,gate}")]
     soon = struct.pack(">Q", int((time.time() + NTP_TO_UNIX_S + 1) * 2**32))

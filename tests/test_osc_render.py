@@ -128,7 +128,7 @@ def test_what_is_planned_changes_the_next_render_and_no_other(ear: Ear, root: Pa
         return soundfile.read(root / "planned" / "short - a bass.wav", dtype="float32", always_2d=True)[0].T
 
     changed = rendered()
-    mix = soundfile.read(root / "short.wav", dtype="float32", always_2d=True)[0].T
+    mix = np.asarray(soundfile.read(root / "short.wav", always_2d=True)[0].T, np.float32)
     stream = SeparationStream("lariat", "a bass", RATE_HZ, 2, gate_threshold=0.0)
     stems = [stream.process(mix[:, : RATE_HZ // 2])]
     stream.queries = "solo violin"
