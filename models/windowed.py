@@ -169,9 +169,13 @@ class WindowEngine:
         """Return each query's gains, (B, T, bins) -> (Q, B, hop + fade, bins)."""
         assert self._asked is not None, "a stream asks before it processes"
         every = torch.cat([self._query_gains(magnitudes, few) for few in self._shifts])
-        share = compete(every.abs(), len(self._asked.avoid), self._asked.consistent)
-        wanted = every[: len(share)]
-        return wanted * (share / wanted.abs().clamp(min=1e-12)) if len(every) > 1 else wanted
+        avoided, consistent = len(self._asked.avoid), self._asked.consistent
+        if len(every) == 1 or not (avoided or consistent):
+            return every
+        levels = every.abs()
+        share = compete(levels, avoided, consistent)
+        wanted = len(share)
+        return every[:wanted] * (share / levels[:wanted].clamp(min=1e-12))
 
     def _query_gains(self, magnitudes: Tensor, shifts: Tensor) -> Tensor:
         """Return the gains of queries that are computed at once, (B, T, bins) -> (Q, B, hop + fade, bins)."""

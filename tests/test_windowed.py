@@ -194,6 +194,14 @@ def test_a_stem_added_in_flight_lies_in_time_with_the_others(keeps_all: Separato
     assert np.abs(stems[1] - stems[0])[:, -60_000:].max() <= EXACT
 
 
+def test_a_stem_does_not_depend_on_what_else_is_asked(model: Separator) -> None:
+    audio = mixture(1.5, 0).numpy()[None]
+    together = stems_of(SeparationStream(model, QUERIES, SAMPLE_RATE, 1, profile=SHORT), audio, 8192)
+    for query, stem in zip(QUERIES, together, strict=True):
+        alone = stems_of(SeparationStream(model, query, SAMPLE_RATE, 1, profile=SHORT), audio, 8192)
+        assert np.array_equal(alone[0], stem)
+
+
 def test_consistent_stems_take_no_more_than_there_is(keeps_all: Separator) -> None:
     audio = sine(1000, 32000, 96_000)
     stream = SeparationStream(keeps_all, QUERIES, 32000, 1, gate=False, consistent=True, profile=SHORT)
