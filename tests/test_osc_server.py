@@ -381,6 +381,35 @@ def test_a_forged_source_gets_at_most_four_times_what_was_sent(guarded: Running,
     assert guarded.ask(lambda: len(guarded.server.clients)) == 0
 
 
+def test_commands_with_ids_get_a_forged_source_no_more(guarded: Running) -> None:
+    stranger = Stranger()
+    stranger.name = "udp 192.0.2.7 61000"
+    padding = "x" * 400
+    packet = bundle(*(encode("/lasso/do", [i, "/lasso/ping", padding]) for i in range(9)))
+    guarded.ask(lambda: guarded.server.received(stranger, packet))
+    assert 0 < stranger.bytes_heard <= 4 * len(packet)
+    packet = bundle(*(encode("/lasso/do", [i, "/lasso/list"]) for i in range(10, 19)))
+    stranger.bytes_heard = 0
+    guarded.ask(lambda: guarded.server.received(stranger, packet))
+    assert stranger.bytes_heard <= 4 * len(packet)
+
+
+def test_a_short_repeat_gets_a_forged_source_no_long_answer(guarded: Running) -> None:
+    stranger = Stranger()
+    stranger.name = "udp 192.0.2.7 61001"
+    assert b"/lasso/pong" in say(guarded, stranger, "/lasso/do", 7, "/lasso/ping", "x" * 8000)
+    assert say(guarded, stranger, "/lasso/do", 7, "/lasso/ping") == b""
+
+
+def test_answers_kept_for_repeats_take_little_memory(server: Running, ear: Ear) -> None:
+    for number in (100, 101):
+        ear.ask("/lasso/do", number, "/lasso/ping", "x" * 12000, answer="/lasso/pong")
+        ear.ask("/lasso/do", number, "/lasso/ping", answer="/lasso/pong")  # the same answer again
+    ear.ask("/lasso/do", 102, "/lasso/ping", "x" * 20000, answer="/lasso/pong")
+    kept = server.ask(lambda: server.server.interpreter._answers._kept[f"udp 127.0.0.1 {ear.port}", 102])
+    assert kept[1] == []
+
+
 def test_a_port_in_use_is_named_with_the_way_out(server: Running) -> None:
     from soundlasso.bridge.osc.transport import PortError, _bound_sockets
 

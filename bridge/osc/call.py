@@ -13,6 +13,22 @@ if TYPE_CHECKING:
 
 Post = Callable[[Peer, bytes], None]
 MAX_ANSWER_RATIO = 4  # answers to a source that may be forged, in sizes of its packet
+MAX_KEPT_BYTES = 1 << 14  # of the answers to one numbered command
+
+
+@dataclass(slots=True)
+class Allowance:
+    """How many bytes may still be answered to one packet, whatever commands it holds; None is no limit."""
+
+    bytes_left: int | None = None
+
+    def spend(self, size: int) -> bool:
+        """Take some bytes, if they are there."""
+        if self.bytes_left is None:
+            return True
+        allowed = size <= self.bytes_left
+        self.bytes_left -= size if allowed else 0
+        return allowed
 
 
 @dataclass(slots=True)
@@ -25,30 +41,36 @@ class Request:
         Sends an answer to a peer.
     may_write
         Whether the peer may change anything.
-    bytes_left
-        How much may be answered; None is without limit.
+    allowance
+        How much may be answered.
     number
         The id of `/lasso/do`, repeated at the end of `/lasso/done` and `/lasso/fail`.
     answers
-        What was answered.
+        What was answered to a numbered command, for when it comes again.
     """
 
     peer: Peer
     post: Post
     may_write: bool = True
-    bytes_left: int | None = None
+    allowance: Allowance = field(default_factory=Allowance)
     number: int | None = None
     answers: list[bytes] = field(default_factory=list)
 
     def answer(self, address: str, *args: Any) -> None:
         """Send one message back."""
         packet = encode(address, args)
-        if self.bytes_left is not None:
-            if len(packet) > self.bytes_left:
-                return
-            self.bytes_left -= len(packet)
-        self.answers.append(packet)
-        self.post(self.peer, packet)
+        self.keep(packet)
+        self.send(packet)
+
+    def send(self, packet: bytes) -> None:
+        """Send an answer, unless it is more than the peer may have."""
+        if self.allowance.spend(len(packet)):
+            self.post(self.peer, packet)
+
+    def keep(self, packet: bytes) -> None:
+        """Keep an answer to a numbered command; a few are enough to know what came of it."""
+        if self.number is not None and sum(map(len, self.answers)) + len(packet) <= MAX_KEPT_BYTES:
+            self.answers.append(packet)
 
     def done(self, address: str, *ids: Any) -> None:
         """Say that a command has been carried out."""

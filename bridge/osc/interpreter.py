@@ -92,7 +92,7 @@ class Interpreter:
         answers = self._answers.find(request.peer.name, number, now_s)
         if answers is not None:
             for packet in answers:
-                request.post(request.peer, packet)
+                request.send(packet)
             return
         numbered = replace(request, number=number, answers=[])
         self._answers.keep(request.peer.name, number, now_s, numbered.answers)

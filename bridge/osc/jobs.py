@@ -258,7 +258,7 @@ class Jobs:
         client = self._clients.find(job.request.peer)
         if client is None or not client.wants(address, Topic.JOBS):
             packet = encode(address, args)
-            job.request.answers.append(packet)
+            job.request.keep(packet)
             job.request.peer.send(packet)
 
     def _forget_old(self) -> None:

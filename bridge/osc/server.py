@@ -10,7 +10,7 @@ from typing import Any
 
 from soundlasso.bridge.osc import parameters
 from soundlasso.bridge.osc.address import is_pattern
-from soundlasso.bridge.osc.call import MAX_ANSWER_RATIO, Call, Request
+from soundlasso.bridge.osc.call import MAX_ANSWER_RATIO, Allowance, Call, Request
 from soundlasso.bridge.osc.chain import Chain
 from soundlasso.bridge.osc.chaining import chain_rows
 from soundlasso.bridge.osc.clients import Clients, Outbox, Peer, Topic
@@ -254,7 +254,7 @@ class Server:
     def answer_many(self, call: Call, messages: Sequence[tuple[Any, ...]]) -> None:
         """Send many answers, paced; to a source that may be forged, only as many as it may have."""
         request = call.request
-        if request.bytes_left is not None:
+        if request.allowance.bytes_left is not None:
             for message in messages:
                 request.answer(*message)
             return
@@ -297,7 +297,7 @@ class Server:
     def _request(self, peer: Peer, is_local: bool, size: int) -> Request:
         may_write = is_local or peer.name in self._trusted
         is_sure = may_write or peer.is_verified
-        return Request(peer, self._post, may_write, None if is_sure else MAX_ANSWER_RATIO * size)
+        return Request(peer, self._post, may_write, Allowance(None if is_sure else MAX_ANSWER_RATIO * size))
 
     def _post(self, peer: Peer, packet: bytes) -> None:
         """Send an answer."""
