@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from soundlasso.dsp.errors import ModelError
-from soundlasso.models.checkpoint import check_tensors, parse_safetensors
+from soundlasso.models.checkpoint import check_tensors, parse_safetensors, read_file
 from soundlasso.models.clap import clap_name, clip_name
 from soundlasso.models.engine import Engine, Profile
 from soundlasso.models.pickled import TorchArchive, promised_tensors
@@ -93,7 +93,7 @@ def read_text_tower(path: Path) -> tuple[str, dict[str, Tensor]]:
 def read_tensors(path: Path, rename: Rename) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file or a pickle that `rename` gives a name, under that name."""
     if path.suffix == ".safetensors":
-        whole = parse_safetensors(_content(path), path)
+        whole = parse_safetensors(read_file(path), path)
         return {new: tensor for name, tensor in whole.items() if (new := rename(name)) is not None}
     with closing(TorchArchive(path)) as archive:
         tree = promised_tensors(archive.tree)
@@ -103,16 +103,9 @@ def read_tensors(path: Path, rename: Rename) -> dict[str, Tensor]:
 def tensor_names(path: Path) -> list[str]:
     """Return the names of all tensors in `path`."""
     if path.suffix == ".safetensors":
-        return list(parse_safetensors(_content(path), path))
+        return list(parse_safetensors(read_file(path), path))
     with closing(TorchArchive(path)) as archive:
         return list(promised_tensors(archive.tree))
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"cannot read {str(path)!r}: {error.strerror}") from error
 
 
 def _glimpse(names: Iterable[str]) -> str:

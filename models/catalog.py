@@ -24,12 +24,12 @@ from soundlasso.models.cache import (
     settle,
     sha256,
 )
-from soundlasso.models.checkpoint import fill, load_safetensors, save_safetensors
+from soundlasso.models.checkpoint import fill, load_safetensors, read_file, save_safetensors
 from soundlasso.models.clap import TOWERS
 from soundlasso.models.hub import HubFile, Tell, fetch
 from soundlasso.models.resunet import CONDITION_SIZE, ResUNet30
 from soundlasso.models.resunet_folded import FoldedUNet, WindowNetwork
-from soundlasso.models.runtime import Runtime, choose, export_graph, is_current, to_network
+from soundlasso.models.runtime import RUNTIME_VARIABLE, Runtime, choose, export_graph, is_current, to_network
 from soundlasso.models.separator import Separator
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -224,7 +224,7 @@ def _downloads(name: str) -> Path:
 
 def _keep_tokenizer(tokenizer: Path, folder: Path) -> Path:
     """Copy a tokenizer beside the weights under a name with its hash, as theirs have."""
-    words = _read(tokenizer)
+    words = read_file(tokenizer)
     path = folder / f"tokenizer-{hashlib.sha256(words).hexdigest()[:8]}.json"
     write_whole(path, words)
     return path
@@ -299,7 +299,10 @@ def _network(model: Installed, runtime: Runtime, device: str) -> WindowNetwork:
             folded.queries_at_once, folded.windows_at_once = _AT_ONCE_ON_ACCELERATORS
         return folded.to(device)
     if not is_current(model.graph):  # imported before the runtime was installed
-        model = _with_graph(model.name, folded)
+        try:
+            model = _with_graph(model.name, folded)
+        except ModelError as error:
+            raise ModelError(f"{error}; {RUNTIME_VARIABLE}=eager does without") from error
     return to_network(folded, model.folder / model.graph)
 
 
@@ -341,13 +344,6 @@ def _check_name(name: str) -> None:
             f"a model cannot be called {name!r}; "
             f"use lower-case letters, digits, '.', '_' and '-', and not {_SHIPPED!r}"
         )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"cannot read {str(path)!r}: {error.strerror}") from error
 
 
 __all__ = [

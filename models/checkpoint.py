@@ -148,6 +148,14 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(map(repr, first)) + (f" and {more} more" if more > 0 else "")
 
 
+def read_file(path: Path) -> bytes:
+    """Return the content of a file of the user's, or raise ModelError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {str(path)!r}: {error.strerror}") from error
+
+
 def _read(path: Path) -> bytearray:
     """Return the file's content, in memory that tensors may share."""
     try:

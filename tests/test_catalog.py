@@ -209,6 +209,23 @@ def test_two_loads_at_once_export_one_graph(checkpoint: Path, monkeypatch: pytes
     assert len(both) == 2 and len(exports) == 1
 
 
+def test_a_graph_that_cannot_be_written_is_done_without(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "openvino", None)
+        model = imported(checkpoint)
+
+    def read_only(_: int) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "fsync", read_only)
+    with pytest.raises(ModelError, match="Read-only file system; SOUNDLASSO_RUNTIME=eager does without"):
+        catalog.load("mine")
+    assert catalog.load("mine", runtime="eager").name == "mine"
+    assert catalog.verify("mine") == model
+
+
 def test_a_cache_that_cannot_be_written_is_named(
     checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
