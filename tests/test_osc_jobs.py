@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from soundlasso.bridge.osc import process
 from soundlasso.bridge.osc.call import Request
 from soundlasso.bridge.osc.clients import Clients, Topic
 from soundlasso.bridge.osc.errors import OscError
@@ -47,6 +48,14 @@ def render(command):
         os._exit(7)
     if kind == "hang":
         beating = False
+        time.sleep(100)
+    if kind == "half a line":
+        sys.stdout.write('{"event": "resu')
+        sys.stdout.flush()
+        os._exit(9)
+    if kind == "endless line":
+        sys.stdout.write("x" * (2 << 20))
+        sys.stdout.flush()
         time.sleep(100)
     if kind == "slow":
         while job not in cancelled:
@@ -165,6 +174,8 @@ def test_a_job_runs_and_both_clients_hear_of_it() -> None:
         ("exit", "worker_crashed", "exit status 7"),
         ("hang", "timeout", "no sign of life"),
         ("fail", "audio_error", "no sound"),
+        ("half a line", "worker_crashed", ""),
+        ("endless line", "worker_crashed", "SIGKILL"),
     ],
 )
 def test_a_job_that_fails_says_why_and_the_next_goes_on(kind: str, code: str, reason: str) -> None:
@@ -195,6 +206,20 @@ def test_a_worker_killed_while_idle_is_replaced() -> None:
         assert desk.jobs.find("second").state == "done"
         assert desk.jobs.worker.pid != first_pid
 
+    run(story)
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(desk: Desk) -> None:
+        command, desk.jobs.worker._command = desk.jobs.worker._command, ["/nosuch/program"]
+        desk.submit("j")
+        await asyncio.sleep(0.1)
+        assert desk.jobs.find("j").state == "queued"
+        desk.jobs.worker._command = command
+        await desk.ended("j")
+        assert desk.jobs.find("j").state == "done"
+
+    monkeypatch.setattr(process, "RESTART_PAUSE_S", 0.2)
     run(story)
 
 

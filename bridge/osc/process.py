@@ -97,7 +97,11 @@ class WorkerProcess:
     async def _keep(self) -> None:
         pause_s = RESTART_PAUSE_S
         while not self._closing:
-            was_ready = await self._run_once()
+            was_ready = False
+            try:
+                was_ready = await self._run_once()
+            except OSError as error:  # no memory or no files left for another process
+                LOG.error("cannot start %s: %s; trying again", self._command[0], error)
             pause_s = RESTART_PAUSE_S if was_ready else min(2 * pause_s, MAX_RESTART_PAUSE_S)
             if not self._closing:
                 await asyncio.sleep(pause_s)
@@ -113,8 +117,7 @@ class WorkerProcess:
             self._ask_to_end(self._process)
         watcher = asyncio.get_running_loop().create_task(self._watch())
         try:
-            await self._read(self._process)
-            code = await self._process.wait()
+            code = await self._hear_out(self._process)
         finally:
             watcher.cancel()
             self._kill(self._process)
@@ -126,6 +129,15 @@ class WorkerProcess:
             LOG.error("the worker has ended: %s; starting another", reason)
             self._on_end(ending, reason)
         return was_ready
+
+    async def _hear_out(self, process: Process) -> int:
+        """Read to the end of a process; return its exit status."""
+        try:
+            await self._read(process)
+        except ValueError as error:  # half a line of one that was killed, or a line without end
+            LOG.error("the worker cannot be understood: %s", error)
+            self._kill(process)
+        return await process.wait()
 
     async def _read(self, process: Process) -> None:
         assert process.stdout is not None
