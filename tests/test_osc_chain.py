@@ -3,6 +3,7 @@
 What is heard is compared with pedalboard's own board after the mixer (1e-6 of full scale).
 """
 
+import gc
 import json
 import time
 from collections.abc import Iterator
@@ -16,12 +17,14 @@ import soundfile
 from pedalboard._pedalboard import Pedalboard
 from websockets.sync.client import connect
 
+from soundlasso.bridge.osc import chaining
 from soundlasso.bridge.osc.chain import FIXED, MAX_EFFECTS, RANGES, Chain
 from soundlasso.bridge.osc.heard import Heard
 from soundlasso.bridge.osc.live import controls
 from soundlasso.bridge.osc.mixer import Audio, LiveMixer, Voice
 from soundlasso.bridge.osc.oscquery import tree
 from soundlasso.bridge.osc.presets import apply_preset, as_preset
+from soundlasso.bridge.osc.server import MAX_IN_BACKGROUND
 from soundlasso.bridge.osc.state import Slot, State
 from soundlasso.bridge.presets.chains import Link, effects, parameters
 from soundlasso.bridge.presets.preset import Mix, Preset, Stem
@@ -91,6 +94,51 @@ def test_a_chain_is_built_listed_and_taken_apart(ear: Ear) -> None:
     assert ear.ask("/lasso/chain/1/param/gain_db") == (-12.5,)  # it has moved up
     assert ear.refusal("/lasso/chain/1/param/room_size") == "unknown_address"
     assert ear.refusal("/lasso/chain/remove", 3) == "not_found"
+
+
+def test_what_is_added_and_taken_out_keeps_its_order(
+    server: Running, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow_at_first(name: str) -> Link:
+        time.sleep(0.3 if name == "Reverb" else 0)
+        return Link("effect", name)
+
+    monkeypatch.setattr(chaining, "_link", slow_at_first)
+    for name in ("Reverb", "Gain", "Invert"):
+        ear.send("/lasso/chain/add", name)
+    ear.send("/lasso/chain/remove", 2)
+    ear.send("/lasso/sync", 1)
+    assert ear.wait("/lasso/synced", LOAD_LIMIT_S) == (1,)
+    done = [message.args for message in ear.heard if message.address == "/lasso/done"]
+    assert [args[1:] for args in done] == [(1, "Reverb"), (2, "Gain"), (3, "Invert"), (2,)]
+    assert [link.name for link in server.server.state.chain.links] == ["Reverb", "Invert"]
+
+
+def test_one_client_cannot_fill_the_background(
+    server: Running, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chaining, "_link", lambda name: (time.sleep(0.3), Link("effect", "Gain"))[1])
+    ear.send("/lasso/chain/add", "Gain")
+    for number in range(MAX_IN_BACKGROUND - 1):
+        ear.send("/lasso/sync", number)
+    assert ear.refusal("/lasso/sync", 0) == "busy"
+    assert ear.wait("/lasso/done", LOAD_LIMIT_S) == ("/lasso/chain/add", 1, "Gain")
+    while ear.wait("/lasso/synced", LOAD_LIMIT_S) != (MAX_IN_BACKGROUND - 2,):
+        pass
+    assert ear.ask("/lasso/sync", 7, answer="/lasso/synced") == (7,)
+
+
+def test_a_fault_in_the_background_is_answered(
+    server: Running, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(name: str) -> Link:
+        raise RuntimeError(name)
+
+    monkeypatch.setattr(chaining, "_link", fault)
+    assert ear.refusal("/lasso/chain/add", "Gain") == "internal"
+    ear.drain()
+    server.ask(gc.collect)
+    assert "never retrieved" in str(server.faults.pop())
 
 
 def test_a_parameter_has_three_views(ear: Ear) -> None:

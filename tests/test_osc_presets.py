@@ -1,6 +1,7 @@
 """Presets become slots and slots presets, over OSC and at the start; what slots cannot play is told."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,11 @@ import pytest
 from websockets.sync.client import connect
 
 from soundlasso.bridge.commands.serve import preset_state
+from soundlasso.bridge.osc import presets
 from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.presets import MAX_OWN, apply_preset, as_preset
 from soundlasso.bridge.osc.state import Slot, State
+from soundlasso.bridge.presets import library
 from soundlasso.bridge.presets.library import load_preset
 from soundlasso.bridge.presets.preset import Output, Preset, Stem, Strip
 from tests.osc_help import Ear, Running, running
@@ -131,6 +134,41 @@ def test_pings_are_answered_while_a_preset_loads(server: Running, ear: Ear) -> N
     ear.ask("/lasso/ping", answer="/lasso/pong")
     assert time.monotonic() - start_s < 1.0
     ear.wait("/lasso/done", LOAD_LIMIT_S)
+
+
+def test_presets_are_looked_for_beside_the_loop(
+    server: Running, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    find = library.find_presets
+
+    def noted() -> dict[str, library.Found]:
+        threads.append(threading.current_thread())
+        return find()
+
+    monkeypatch.setattr(library, "find_presets", noted)
+    ear.ask("/lasso/preset/list", answer="/lasso/preset/end")
+    ear.refusal("/lasso/preset/load", "no such")
+    ear.ask("/lasso/query", "drums", answer="/lasso/done")
+    ear.refusal("/lasso/preset/save", "podcast")
+    loop_thread = server.ask(threading.current_thread)
+    assert len(threads) == 3
+    assert loop_thread not in threads
+
+
+def test_a_preset_is_saved_as_the_slots_were_when_its_turn_came(
+    server: Running, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(name: str, state: State, model: str) -> Preset:
+        server.ask(lambda: server.server.state.set("query", 1, "a dog"))
+        return as_preset(name, state, model)
+
+    monkeypatch.setattr(presets, "as_preset", slow)
+    ear.ask("/lasso/query", "drums", answer="/lasso/done")
+    ear.send("/lasso/preset/save", "mine")
+    assert ear.wait("/lasso/done", LOAD_LIMIT_S) == ("/lasso/preset/save", "mine")
+    assert ear.ask("/lasso/query") == ("a dog",)
+    assert load_preset("mine").stems[0].queries == ("drums",)
 
 
 def test_sync_waits_for_a_preset_that_loads(server: Running, ear: Ear) -> None:

@@ -65,8 +65,12 @@ def _link(name: str) -> "Link":
 
 
 def remove_effect(server: "Server", call: "Call") -> None:
-    """Take an effect out of the chain."""
+    """Take an effect out of the chain, after those that are being added."""
     (number,) = call.given
+    server.in_background(call, _remove(server, call, number))
+
+
+async def _remove(server: "Server", call: "Call", number: int) -> None:
     chain = server.state.chain
     if number > len(chain.links):
         raise OscError("not_found", f"no effect {number}; the chain has {len(chain.links)}")

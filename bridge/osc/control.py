@@ -1,6 +1,5 @@
 """What clients ask about the server itself: is it there, what can it do, who is told what."""
 
-import asyncio
 import hmac
 from typing import TYPE_CHECKING
 
@@ -9,8 +8,6 @@ from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.packet import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from soundlasso.bridge.osc.call import Call
     from soundlasso.bridge.osc.server import Server
 
@@ -37,12 +34,13 @@ def status(server: "Server", call: "Call") -> None:
 
 def sync(server: "Server", call: "Call") -> None:
     """Answer when all commands before this one are applied, also those that take long."""
-    server.in_background(call, _sync(server, call, server.unfinished()))
+    if server.is_busy:
+        server.in_background(call, _synced(call))
+    else:
+        call.answer("/lasso/synced", *call.given)
 
 
-async def _sync(server: "Server", call: "Call", unfinished: "Collection[asyncio.Task[None]]") -> None:
-    if unfinished:
-        await asyncio.wait(unfinished)
+async def _synced(call: "Call") -> None:
     call.answer("/lasso/synced", *call.given)
 
 

@@ -52,3 +52,6 @@ class OscError(SoundlassoError, ValueError):
         self.code: Code = code
         self.message = message
         self.ids: tuple[str, ...] = ()
+
+
+INTERNAL = OscError("internal", "a fault of the server; its log tells more")

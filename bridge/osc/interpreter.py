@@ -11,7 +11,7 @@ from soundlasso.bridge.osc.bundles import Schedule
 from soundlasso.bridge.osc.call import Call, Request
 from soundlasso.bridge.osc.clients import Peer
 from soundlasso.bridge.osc.dispatch import resolve
-from soundlasso.bridge.osc.errors import OscError
+from soundlasso.bridge.osc.errors import INTERNAL, OscError
 from soundlasso.bridge.osc.limits import RateLimit
 from soundlasso.bridge.osc.once import Answers
 from soundlasso.bridge.osc.packet import Bundle, Message, decode
@@ -142,7 +142,7 @@ class Interpreter:
     def _carry_out(self, call: Call) -> None:
         """Run a handler; should it fail in a way that nobody foresaw, the client hears of it all the same."""
         assert call.row.handler is not None
-        outcome: OscError | None = OscError("internal", "a fault of the server; its log tells more")
+        outcome: OscError | None = INTERNAL
         try:
             call.row.handler(self._server, call)
             outcome = None

@@ -5,6 +5,7 @@ image, and no address starts a plugin; what of a preset cannot be played is told
 """
 
 import asyncio
+import copy
 from typing import TYPE_CHECKING
 
 from soundlasso.bridge.osc.chain import MAX_EFFECTS, Chain
@@ -14,6 +15,7 @@ from soundlasso.bridge.osc.state import MAX_SLOTS, Settings, Slot, State
 if TYPE_CHECKING:
     from soundlasso.bridge.osc.call import Call
     from soundlasso.bridge.osc.server import Server
+    from soundlasso.bridge.presets.library import Found
     from soundlasso.bridge.presets.preset import Preset, Stem
 
 MAX_OWN = 200  # presets of the user's folder, which no client shall fill
@@ -122,10 +124,13 @@ def as_preset(name: str, state: State, model: str) -> "Preset":
 
 
 def list_presets(server: "Server", call: "Call") -> None:
-    """Answer with the presets, by name."""
-    from soundlasso.bridge.presets.library import find_presets
+    """Answer with the presets, by name; a thread looks into the folders."""
+    server.in_background(call, _list(server, call))
 
-    items = [("/lasso/preset/item", name, int(found.is_own)) for name, found in find_presets().items()]
+
+async def _list(server: "Server", call: "Call") -> None:
+    found = await asyncio.to_thread(_found)
+    items = [("/lasso/preset/item", name, int(preset.is_own)) for name, preset in found.items()]
     server.answer_many(call, [*items, ("/lasso/preset/end", len(items))])
 
 
@@ -136,15 +141,25 @@ def load_preset(server: "Server", call: "Call") -> None:
 
 
 async def _load(server: "Server", call: "Call", name: str) -> None:
-    from soundlasso.bridge.presets import library
-
-    if name not in library.find_presets():  # a path is none of them: files are for --preset
-        raise OscError("not_found", f"no preset {name[:64]!r}; /lasso/preset/list tells all")
-    preset = await asyncio.to_thread(library.load_preset, name)
+    preset = await asyncio.to_thread(_loaded, name)
     slots, chain = set(server.state.slots), server.state.chain
     left_out = apply_preset(preset, server.state, server.options.model)
     server.state_replaced(slots, chain)
     call.done(name, len(server.state.slots), ", ".join(left_out))
+
+
+def _found() -> "dict[str, Found]":
+    from soundlasso.bridge.presets.library import find_presets
+
+    return find_presets()
+
+
+def _loaded(name: str) -> "Preset":
+    from soundlasso.bridge.presets.library import load_preset
+
+    if name not in _found():  # a path is none of them: files are for --preset
+        raise OscError("not_found", f"no preset {name[:64]!r}; /lasso/preset/list tells all")
+    return load_preset(name)
 
 
 def save_preset(server: "Server", call: "Call") -> None:
@@ -154,13 +169,18 @@ def save_preset(server: "Server", call: "Call") -> None:
 
 
 async def _save(server: "Server", call: "Call", name: str) -> None:
+    state = copy.deepcopy(server.state)  # which changes while the thread is at work
+    await asyncio.to_thread(_save_state, name, state, server.options.model)
+    call.done(name)
+
+
+def _save_state(name: str, state: State, model: str) -> None:
     from soundlasso.bridge.presets import library
 
-    preset = await asyncio.to_thread(as_preset, name, server.state, server.options.model)
+    preset = as_preset(name, state, model)
     found = library.find_presets()
     if name in found:  # one that ships would be hidden by it, in every program
         raise OscError("exists", f"a preset {name!r} is there already; choose another name")
     if sum(preset.is_own for preset in found.values()) >= MAX_OWN:
         raise OscError("too_large", f"you have {MAX_OWN} presets, the most that OSC may add to; delete some")
-    await asyncio.to_thread(library.save_preset, preset)
-    call.done(name)
+    library.save_preset(preset)

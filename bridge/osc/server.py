@@ -16,7 +16,7 @@ from soundlasso.bridge.osc.chaining import chain_rows
 from soundlasso.bridge.osc.clients import Clients, Outbox, Peer, Topic
 from soundlasso.bridge.osc.connection import Connection
 from soundlasso.bridge.osc.dispatch import REST, Place, Tree
-from soundlasso.bridge.osc.errors import OscError
+from soundlasso.bridge.osc.errors import INTERNAL, OscError
 from soundlasso.bridge.osc.hearsay import Hearsay
 from soundlasso.bridge.osc.interpreter import Interpreter
 from soundlasso.bridge.osc.jail import Jail
@@ -38,6 +38,7 @@ from soundlasso.dsp.errors import SoundlassoError
 MAX_REMOTE_PACKETS_PER_S = 1000
 HEARTBEAT_S = 1.0
 MAX_TRUSTED = 256
+MAX_IN_BACKGROUND = 256
 
 
 class Server:
@@ -69,6 +70,7 @@ class Server:
         self._remote = RateLimit(MAX_REMOTE_PACKETS_PER_S)
         self._trusted: OrderedDict[str, None] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()  # of those in the background, first come first
 
     @functools.cached_property
     def version(self) -> tuple[int, int, int]:
@@ -195,23 +197,40 @@ class Server:
             self.tree_changed(added=slot)
         parameters.tell_all(self)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being carried out in the background."""
+        return bool(self._tasks)
+
     def in_background(self, call: Call, work: Coroutine[Any, Any, None]) -> None:
-        """Carry out what takes longer than the others may wait for; what is wrong with it is answered."""
+        """Carry out what takes longer than the others may wait for, one after another in the order they came.
+
+        Raises
+        ------
+        OscError
+            With code ``busy`` when `MAX_IN_BACKGROUND` wait already.
+        """
+        if len(self._tasks) >= MAX_IN_BACKGROUND:
+            work.close()
+            raise OscError("busy", f"{MAX_IN_BACKGROUND} commands wait already; wait for their answers first")
         task = asyncio.get_running_loop().create_task(self._answered(call, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def unfinished(self) -> frozenset[asyncio.Task[None]]:
-        """Return what is being carried out in the background."""
-        return frozenset(self._tasks)
-
     async def _answered(self, call: Call, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for the turn and carry out; what is wrong with it is answered, foreseen or not."""
+        outcome: OscError | None = INTERNAL
         try:
-            await work
+            async with self._turn:
+                await work
+            outcome = None
         except OscError as error:
-            self.interpreter.refuse(call.request, call.address, error)
+            outcome = error
         except SoundlassoError as error:
-            self.interpreter.refuse(call.request, call.address, OscError("bad_args", str(error)))
+            outcome = OscError("bad_args", str(error))
+        finally:
+            if outcome:
+                self.interpreter.refuse(call.request, call.address, outcome)
 
     def readable(self, address: str) -> Place:
         """Find the one parameter at an address.
