@@ -22,8 +22,8 @@ from soundlasso.models.training.storage import SAMPLE_RATE, Cache
 from soundlasso.models.training.vocabulary import MUSICAL, SPEECH
 
 LIMITS = """\
-It learned from recordings that happen to be free: games, desktops, drum kits, spoken prompts and three
-soundfonts. So it does badly at singing (of which there is next to none), at telling a lead from a rhythm
+It learned from recordings that happen to be free (games, desktops, drum kits, spoken prompts and three
+soundfonts), and from effects made by formula where there were only seconds of them. So it does badly at singing (of which there is next to none), at telling a lead from a rhythm
 guitar, at dense mixes of many instruments, and at effects of which there were only a few recordings.
 It hears one mono signal in bands: what two sources share within one band at one time cannot be parted."""
 CURVE_ROWS = 12

@@ -1,0 +1,97 @@
+"""Make effects by formula, for classes of which the packages hold seconds only.
+
+`python -m soundlasso.models.training.synthetic` puts a shelf of each beside the recordings, and babble and
+choruses of the recorded voices for crowds.  Training alone uses them: what is tested is recorded.
+"""
+
+import argparse
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+import numpy as np
+
+from soundlasso.models.training.bank import Bank
+from soundlasso.models.training.blocks import Rng, Wave, coloured, samples, wander
+from soundlasso.models.training.options import cache_option, progress
+from soundlasso.models.training.storage import SAMPLE_RATE, Cache, Clip, has_shelf, to_int16, write_shelf
+from soundlasso.models.training.synthetic_nature import NATURE
+from soundlasso.models.training.synthetic_things import THINGS
+
+MAKERS = NATURE | THINGS
+CLIPS = 36
+SECONDS = (2.0, 7.0)
+CROWDS = ("crowd_chatter", "crowd_cheer")
+
+
+def effect(sound: str, number: int) -> np.ndarray:
+    """Make one clip of a class; the same number gives the same clip.  Shape: (samples,) float32."""
+    rng = np.random.default_rng([zlib.crc32(sound.encode()), number])
+    return _clean(MAKERS[sound](rng, samples(rng.uniform(*SECONDS))))
+
+
+def _clean(wave: Wave) -> np.ndarray:
+    return np.asarray(wave / (np.abs(wave).max() + 1e-9), np.float32)
+
+
+def crowd(rng: Rng, voices: list[np.ndarray], cheering: bool) -> np.ndarray:
+    """Let many people talk at once; cheering ones are sped up, drawn out and roar.
+
+    Shape: (samples,) float32.
+    """
+    n = samples(rng.uniform(*SECONDS))
+    out = np.zeros(n)
+    for number in rng.choice(len(voices), min(len(voices), int(rng.integers(8, 30))), replace=False):
+        voice = voices[number].astype(np.float64)
+        if cheering:
+            place = np.arange(0, len(voice) - 1, rng.uniform(1.0, 1.8))
+            voice = np.interp(place, np.arange(len(voice)), voice)
+        voice = np.resize(np.roll(voice, rng.integers(len(voice))), n)
+        out += voice / (np.std(voice) + 1e-9) * rng.uniform(0.2, 1)
+    if cheering:
+        roar = coloured(rng, n, 300, rng.uniform(2500, 6000), 2) * wander(rng, n, 1, 0.3, 1)
+        out = out * wander(rng, n, 1, 0.3, 1) + 3 * rng.uniform(0.5, 2) * roar
+    return _clean(out)
+
+
+def _effects(sound: str) -> Iterator[tuple[Clip, np.ndarray]]:
+    for number in range(CLIPS):
+        audio = to_int16(effect(sound, number))
+        if audio is not None:
+            yield Clip(0, 0, sound, "synthetic", "train"), audio
+
+
+def _crowds(sound: str, cache: Cache) -> Iterator[tuple[Clip, np.ndarray]]:
+    bank, rng = Bank(cache, "train"), np.random.default_rng(zlib.crc32(sound.encode()))
+    takes = [t for name in ("speech_male", "speech_female") for s in bank.by_sound[name].values() for t in s]
+    long = [take for take in takes if take.clip.length > SAMPLE_RATE]
+    for _ in range(CLIPS):
+        chosen = [long[i].read(0, 6 * SAMPLE_RATE) for i in rng.integers(0, len(long), 40)]
+        audio = to_int16(crowd(rng, chosen, sound == "crowd_cheer"))
+        if audio is not None:
+            yield Clip(0, 0, sound, "synthetic", "train"), audio
+
+
+def make(sound: str, cache: Cache) -> int:
+    """Put one class on its shelf; return the clips kept."""
+    shelf = cache.room("recordings") / f"synthetic-{sound}"
+    if has_shelf(shelf):
+        return 0
+    return write_shelf(shelf, _crowds(sound, cache) if sound in CROWDS else _effects(sound))
+
+
+def main() -> None:
+    """Make every class, two at a time."""
+    parser = argparse.ArgumentParser(prog="synthetic", description=__doc__)
+    cache_option(parser)
+    parser.add_argument("--jobs", type=int, default=2, help="classes at once (default: 2)")
+    options = parser.parse_args()
+    cache, todo = Cache.open(options.cache), (*MAKERS, *CROWDS)
+    with ProcessPoolExecutor(options.jobs) as pool, progress("classes", len(todo)) as advance:
+        for done in as_completed([pool.submit(make, sound, cache) for sound in todo]):
+            done.result()
+            advance("")
+
+
+if __name__ == "__main__":
+    main()
