@@ -169,6 +169,22 @@ def test_patterns_subscriptions_and_refresh_know_a_chain(server: Running, ear: E
     assert ear.wait("/lasso/chain/1/param/gain_db") == (1.0,)
 
 
+def test_who_listens_is_told_of_a_chain_that_changes(server: Running, ear: Ear) -> None:
+    with Ear(server.port) as other:
+        other.ask("/lasso/notify", 1, 0, 1, answer="/lasso/done")
+        add(ear, "Gain")
+        assert other.wait("/lasso/chain/count") == (1,)
+        assert other.wait("/lasso/chain/1/param/gain_db") == (1.0,)
+        add(ear, "Gain")
+        ear.ask("/lasso/chain/2/param/gain_db", -7, answer="/lasso/done")
+        other.wait("/lasso/chain/2/param/gain_db")
+        other.silence()
+        ear.ask("/lasso/chain/remove", 1, answer="/lasso/done")
+        assert other.wait("/lasso/chain/count") == (1,)
+        assert other.wait("/lasso/chain/1/param/gain_db") == (-7.0,)
+    assert ear.ask("/lasso/chain/count") == (1,)
+
+
 def test_what_cannot_be_added_is_refused(server: Running, ear: Ear) -> None:
     assert ear.refusal("/lasso/chain/add", "Reverbb") == "not_found"
     assert ear.refusal("/lasso/chain/add", "PitchShift") == "not_found"  # falls silent in a stream

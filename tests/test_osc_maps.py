@@ -48,10 +48,25 @@ def test_a_mapped_fader_follows(server: Running, ear: Ear) -> None:
     ear.ask("/lasso/slot/2/query", "drums", answer="/lasso/done")
     with Ear(server.port) as page:
         page.ask("/lasso/notify", 1, 0, 1, answer="/lasso/done")
+        assert (page.wait("/lasso/update"), page.wait("/lasso/update")) == ((1,), (0,))
         ear.ask("/lasso/slot/2/gain", 12, answer="/lasso/done")
         assert page.wait("/1/fader1") == (1.0,)
         ear.ask("/lasso/mix", 0.25, answer="/lasso/done")
         assert (page.wait("/wet"), page.wait("/dry")) == ((0.25,), (0.25,))
+
+
+def test_a_refresh_moves_mapped_faders_too(server: Running, ear: Ear) -> None:
+    ear.ask("/lasso/slot/2/gain", -24, answer="/lasso/done")
+    with Ear(server.port) as page:
+        page.ask("/lasso/notify", 1, answer="/lasso/done")
+        assert page.wait("/1/fader1") == (0.5,)
+    ear.send("/lasso/refresh")
+    assert ear.wait("/lasso/update") == (1,)
+    assert ear.wait("/lasso/update") == (0,)
+    told = {message.address: message.args for message in ear.heard}
+    assert told["/1/fader1"] == (0.5,)
+    assert told["/wet"] == told["/dry"] == told["/lasso/mix"]
+    assert told["/lasso/daw/region/name"] == ("",)
 
 
 def test_a_bundle_may_hold_mapped_addresses(ear: Ear) -> None:

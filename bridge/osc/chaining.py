@@ -37,6 +37,11 @@ def list_effects(server: "Server", call: "Call") -> None:
     server.answer_many(call, [*items, ("/lasso/chain/end", len(items))])
 
 
+def count_effects(server: "Server", call: "Call") -> None:
+    """Answer with the number of effects."""
+    call.answer(call.address, len(server.state.chain.links))
+
+
 def add_effect(server: "Server", call: "Call") -> None:
     """Put an effect at the end of the chain; the first one loads pedalboard, so a thread makes it."""
     (name,) = call.given

@@ -48,10 +48,13 @@ def tell_all(server: "Server") -> None:
 
 
 def values(server: "Server") -> Iterator[tuple[str, Any]]:
-    """Go through the addresses and values of all parameters, in their own units."""
+    """Go through the addresses and values of all parameters, in their own units and as they are mapped."""
     for place in server.tree.places():
         if place.row.view == "native" and place.row.key and place.row.slot is None:
-            yield place.address, shown(place.row, server.state.get(place.row.key, place.slot))
+            value = server.state.get(place.row.key, place.slot)
+            yield place.address, shown(place.row, value)
+            for row, address in server.table.views(place.row.key, place.slot):
+                yield from ((other, shown(row, value)) for other in server.maps.shown_at(address))
 
 
 def shown(row: "Row", value: Any) -> Any:

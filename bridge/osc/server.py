@@ -178,6 +178,14 @@ class Server:
         self._make_table()
         if self.live:
             self.live.changed()
+        self.publish("/lasso/chain/count", [len(self.state.chain.links)], Topic.PARAMETERS)
+        for (
+            number,
+            _,
+            name,
+            _,
+        ) in self.state.chain.controls():  # those that move up have new addresses
+            parameters.tell(self, f"{number}.{name}", None)
         for talk in self.web_talks:
             for command, links in (("PATH_REMOVED", before.links), ("PATH_ADDED", self.state.chain.links)):
                 for number in range(1, len(links) + 1):

@@ -164,6 +164,7 @@ _PRESET_ROWS = [
 ]
 
 _CHAIN_ROWS = [
+    question("/lasso/chain/count", [], chaining.count_effects, "how many effects the chain has"),
     question("/lasso/chain/list", [], chaining.list_effects, "the effects after the live mix, one by one"),
     command(
         "/lasso/chain/add",
