@@ -79,6 +79,24 @@ def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal.value.code == "queue_full"
 
 
+def test_bytes_that_wait_are_bounded_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundles, "MAX_WAITING_BYTES", 100)
+
+    async def story() -> None:
+        schedule = Schedule(lambda: 100.0)
+        for _ in range(3):
+            schedule.at(100.02, lambda: None, 30)
+        with pytest.raises(OscError, match="bundles of 90 bytes are waiting"):
+            schedule.at(130.0, lambda: None, 30)
+        schedule.at(None, lambda: None, 1000)  # which does not wait
+        await asyncio.sleep(0.1)
+        schedule.at(130.0, lambda: None, 100)
+        schedule.clear()
+        schedule.at(130.0, lambda: None, 100)
+
+    asyncio.run(story())
+
+
 def test_what_is_dropped_is_never_done() -> None:
     done: list[int] = []
 

@@ -135,6 +135,12 @@ def test_the_oldest_of_too_many_addresses_gives_way() -> None:
     assert (heard.get("/lasso/daw/0"), heard.get(f"/lasso/daw/{MAX_KEPT}")) == ([], [MAX_KEPT])
 
 
+def test_long_texts_of_a_daw_are_cut() -> None:
+    heard = Hearsay()
+    kept = heard.keep("/lasso/daw/x", ["x" * 100_000, *range(100)])
+    assert kept == heard.get("/lasso/daw/x") == ["x" * 512, *range(15)]
+
+
 # Clients from the start
 
 

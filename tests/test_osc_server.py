@@ -9,6 +9,7 @@ import pytest
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import build_msg
 
+from soundlasso.bridge.osc import bundles
 from soundlasso.bridge.osc.packet import NTP_TO_UNIX_S, encode
 from soundlasso.bridge.osc.table import ROWS
 from tests.osc_help import ANSWER_LIMIT_S, Ear, Running, running
@@ -204,6 +205,15 @@ def test_waiting_bundles_can_be_dropped(ear: Ear) -> None:
     for _ in range(3):
         ear.socket.send(bundle(encode("/lasso/mix", [0.9]), due_s=time.time() + 30))
     assert ear.ask("/lasso/clearsched", answer="/lasso/done") == ("/lasso/clearsched", 3)
+
+
+def test_waiting_bundles_take_little_memory(ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundles, "MAX_WAITING_BYTES", 300)
+    packet = bundle(encode("/lasso/avoid", ["x" * 150]), due_s=time.time() + 30)
+    ear.socket.send(packet)
+    ear.socket.send(packet)
+    assert ear.wait("/lasso/fail")[1] == "queue_full"
+    assert ear.ask("/lasso/clearsched", answer="/lasso/done") == ("/lasso/clearsched", 1)
 
 
 # Ids

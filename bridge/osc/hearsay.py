@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_KEPT = 1024
 MAX_ARGS = 16
+MAX_CHARS = 512  # of each text; the rest is cut
 
 
 class Hearsay:
@@ -26,7 +27,8 @@ class Hearsay:
 
     def keep(self, address: str, args: Sequence[Any]) -> list[Any]:
         """Keep what can be sent on: numbers and texts."""
-        told = [value for value in args if isinstance(value, int | float | str)][:MAX_ARGS]
+        told: list[Any] = [value for value in args if isinstance(value, int | float | str)][:MAX_ARGS]
+        told = [value[:MAX_CHARS] if isinstance(value, str) else value for value in told]
         self._kept.pop(address, None)
         self._kept[address] = told
         if len(self._kept) > MAX_KEPT:

@@ -127,7 +127,7 @@ class Interpreter:
 
     def _schedule(self, bundle: Bundle, request: Request) -> None:
         due_s = None if self._server.options.ignore_time_tags else bundle.due_s
-        self.schedule.at(due_s, functools.partial(self._apply, bundle, request))
+        self.schedule.at(due_s, functools.partial(self._apply, bundle, request), bundle.size)
 
     def _apply(self, bundle: Bundle, request: Request) -> None:
         for element in bundle.elements:

@@ -11,7 +11,7 @@ Source: Open Sound Control 1.0, https://opensoundcontrol.stanford.edu/spec-1_0.h
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pythonosc.osc_message import OscMessage
@@ -50,6 +50,7 @@ class Bundle:
 
     due_s: float | None
     elements: tuple["Message | Bundle", ...]
+    size: int = field(default=0, compare=False)  # in bytes, as it came
 
 
 def decode(data: bytes) -> Message | Bundle:
@@ -128,7 +129,7 @@ class _Decoder:
         while cursor.left:
             size = cursor.size("bundle element")
             elements.append(self.element(cursor.take(size, "bundle element"), depth + 1))
-        return Bundle(due_s, tuple(elements))
+        return Bundle(due_s, tuple(elements), len(data))
 
 
 class _Cursor:
