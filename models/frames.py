@@ -49,6 +49,7 @@ class FrameEngine:
         self._hearing = Hearing(network, 1 if stereo == "linked" else channels)
         self._gate = PresenceGate(0, frame_rate)
         self._writer = FrameWriter(self._hann, (0, channels))
+        self.learned_share = LEARNED_SHARE
         self._asked: Asked | None = None
         self._ready: Audio
         self.reset()
@@ -128,7 +129,7 @@ class FrameEngine:
         learned = self._network.presence(heard, self._query)
         if learned is not None:
             learned = learned[: len(wanted)]
-        opened = self._gate.process(*evidence(wanted, power, learned))  # (Q, T)
+        opened = self._gate.process(*evidence(wanted, power, learned, self.learned_share))  # (Q, T)
         gains = compete(every, len(self._asked.avoid), self._asked.consistent)
         if self._asked.gate:
             gains = gains * torch.from_numpy(opened.astype(np.float32)).to(gains.device)[:, None, :, None]
@@ -136,7 +137,7 @@ class FrameEngine:
 
 
 def evidence(
-    gains: Tensor, power: Tensor, learned: Tensor | None
+    gains: Tensor, power: Tensor, learned: Tensor | None, learned_share: float = LEARNED_SHARE
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return per query and frame what speaks for it, and how much was heard.
 
@@ -145,7 +146,7 @@ def evidence(
     stem's energy: it does not depend on how loud the sound is in the mixture.  A stem 30 dB under
     the frame or the running level fades out of the average, so presence falls in a pause.
 
-    A network that has learned presence is asked as well, and its word weighs `LEARNED_SHARE`.
+    A network that has learned presence is asked as well, and its word weighs `learned_share`.
 
     Shape: gains (Q, B, T, F), power (B, T, F) as heard, learned (Q, B, T) -> (Q, T), (Q, T).
     """
@@ -153,5 +154,5 @@ def evidence(
     speaking_for = (energy * gains).sum((1, 3))
     heard = energy.sum((1, 3)) + (_FRAME_FLOOR * power.sum((0, 2)) + len(power) * _LEVEL_FLOOR)
     if learned is not None:
-        speaking_for = torch.lerp(speaking_for, learned.amax(1) * heard, LEARNED_SHARE)
+        speaking_for = torch.lerp(speaking_for, learned.amax(1) * heard, learned_share)
     return speaking_for.cpu().numpy().astype(np.float64), heard.cpu().numpy().astype(np.float64)

@@ -19,7 +19,7 @@ from soundlasso.dsp.metrics import rms_db, si_sdr_improvement
 from soundlasso.dsp.stft import istft, stft
 from soundlasso.models.checkpoint import load_safetensors
 from soundlasso.models.engine import Asked
-from soundlasso.models.frames import FrameEngine
+from soundlasso.models.frames import LEARNED_SHARE, FrameEngine
 from soundlasso.models.lariat import build
 from soundlasso.models.lariat_folded import FoldedLariat
 from soundlasso.models.text import MiniLM, TextEncoder
@@ -52,11 +52,15 @@ class Row:
 
 
 class Listener:
-    """One network as users meet it, one question list at a time."""
+    """One network as users meet it, one question list at a time.
 
-    def __init__(self, weights: Path, encoder: TextEncoder) -> None:
+    Presence may be weighed otherwise than users have it, to find the best weight on validation mixtures.
+    """
+
+    def __init__(self, weights: Path, encoder: TextEncoder, learned_share: float = LEARNED_SHARE) -> None:
         self._network = FoldedLariat(build(load_safetensors(weights)))
         self._encoder = encoder
+        self._learned_share = learned_share
 
     def separate(
         self, mixture: np.ndarray, texts: Sequence[str], gate: bool
@@ -66,6 +70,7 @@ class Listener:
         Shape: (samples,) -> (texts, samples), (texts,).
         """
         engine = FrameEngine(self._network, SAMPLE_RATE, 1, "linked")
+        engine.learned_share = self._learned_share
         queries = self._encoder.encode(texts)
         engine.ask(Asked(queries, queries[:0], gate=gate, consistent=False))
         late, step = engine.latency_samples, 8 * HOP_SAMPLES
@@ -191,10 +196,10 @@ def by_class(rows: Iterable[Row], at_least: int = 4) -> str:
     return "\n".join(f"{name}: {mean:.1f} dB ({count})" for mean, count, name in kept)
 
 
-def measure(weights: Path, bank: Bank, n_mixtures: int, encoder: TextEncoder) -> list[Row]:
-    """Measure one file of weights on all lists."""
-    listener, rows = Listener(weights, encoder), []
-    with progress(weights.name, 5 * n_mixtures) as advance:
+def measure(name: str, listener: Listener, bank: Bank, n_mixtures: int) -> list[Row]:
+    """Measure one network on all lists; its name is shown with the progress."""
+    rows: list[Row] = []
+    with progress(name, 5 * n_mixtures) as advance:
         for mixture in test_lists(bank, n_mixtures):
             rows += answer(listener, mixture)
             advance("")
@@ -218,13 +223,18 @@ def main() -> None:
     parser.add_argument(
         "--split", default="test", choices=("test", "valid", "train"), help="sources (default: test)"
     )
+    parser.add_argument(
+        "--learned-share", type=float, default=LEARNED_SHARE, metavar="SHARE",
+        help=f"how much the learned word weighs in presence (default: {LEARNED_SHARE})",
+    )  # fmt: skip
     parser.add_argument("--rows", type=Path, metavar="FOLDER", help="write every figure to NAME.csv in here")
     parser.add_argument("--threads", type=int, default=1, help="of torch (default: 1)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     bank, encoder = Bank(Cache.open(options.cache), options.split), MiniLM()
     for weights in options.weights:
-        rows = measure(weights, bank, options.mixtures, encoder)
+        listener = Listener(weights, encoder, options.learned_share)
+        rows = measure(weights.name, listener, bank, options.mixtures)
         print(f"\n{weights.name}\n\n{table(rows)}\n\n{by_class(rows)}", flush=True)
         if options.rows:
             write_rows(options.rows / f"{weights.stem}.csv", rows)

@@ -15,7 +15,7 @@ import torch
 from soundlasso.models.checkpoint import load_safetensors, save_safetensors, write_whole
 from soundlasso.models.text import MiniLM
 from soundlasso.models.training.bank import Bank
-from soundlasso.models.training.evaluate import Row, by_class, measure, table
+from soundlasso.models.training.evaluate import Listener, Row, by_class, measure, table
 from soundlasso.models.training.options import cache_option
 from soundlasso.models.training.recordings import packages
 from soundlasso.models.training.storage import SAMPLE_RATE, Cache
@@ -23,9 +23,10 @@ from soundlasso.models.training.vocabulary import MUSICAL, SPEECH
 
 LIMITS = """\
 It learned from recordings that happen to be free (games, desktops, drum kits, spoken prompts and three
-soundfonts), and from effects made by formula where there were only seconds of them. So it does badly at singing (of which there is next to none), at telling a lead from a rhythm
-guitar, at dense mixes of many instruments, and at effects of which there were only a few recordings.
-It hears one mono signal in bands: what two sources share within one band at one time cannot be parted."""
+soundfonts), and from effects made by formula where there were only seconds of them. So it does badly at
+singing (of which there is next to none), at telling a lead from a rhythm guitar, at dense mixes of many
+instruments, and at effects of which there were only a few recordings. It hears one mono signal in bands:
+what two sources share within one band at one time cannot be parted."""
 CURVE_ROWS = 12
 
 
@@ -127,7 +128,7 @@ def main() -> None:
     cache = Cache.open(options.cache)
     run = cache.root / "runs" / options.name
     kept = newest(run, options.stem)
-    rows = measure(kept, Bank(cache, "test"), options.mixtures, MiniLM())
+    rows = measure(kept.name, Listener(kept, MiniLM()), Bank(cache, "test"), options.mixtures)
     tensors = {
         name: value
         for name, value in load_safetensors(kept).items()

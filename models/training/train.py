@@ -116,10 +116,14 @@ def measure(network: Lariat, batches: list[Batch]) -> dict[str, float]:
 
 
 def step_loss(
-    network: Lariat, batch: Batch, gain_loss: Callable[[Tensor, Batch], Tensor] = gain_loss
+    network: Lariat,
+    batch: Batch,
+    gain_loss: Callable[[Tensor, Batch], Tensor] = gain_loss,
+    short: bool = False,
 ) -> Tensor:
-    """Return what one step goes down."""
-    with torch.autocast(batch.features.device.type, torch.bfloat16, enabled=batch.features.is_cuda):
+    """Return what one step goes down; on a GPU, or if asked to, the network computes in 16 bits."""
+    kind = batch.features.device.type
+    with torch.autocast(kind, torch.bfloat16, enabled=short or kind != "cpu"):
         logits, presence = network(batch.features, batch.queries)
     loss = gain_loss(torch.sigmoid(logits.float()), batch)
     return loss if presence is None else loss + PRESENCE_WEIGHT * presence_loss(presence.float(), batch)
@@ -164,6 +168,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="let the rate fall to zero over --minutes; keeps the state as it was",
     )
+    parser.add_argument(
+        "--short", action="store_true",
+        help="compute in 16 bits on the CPU as well; a quarter faster with AVX-512 BF16",
+    )  # fmt: skip
     parser.add_argument("--batch", type=int, default=10, help="examples a step (default: 10)")
     parser.add_argument("--frames", type=int, default=64, help="frames an example, at most 128 (default: 64)")
     parser.add_argument("--queries", type=int, default=5, help="queries an example (default: 5)")
@@ -252,7 +260,7 @@ def run(
         course.set_rate(options.rate * (1 - used) if options.cool else options.rate)
         batch = draw()
         features = recolour(batch.features, options.equaliser_db)
-        loss = step_loss(course.network, batch._replace(features=features))
+        loss = step_loss(course.network, batch._replace(features=features), short=options.short)
         course.learn(loss)
         losses.append(loss.item())
         if course.step % 50 == 0:
