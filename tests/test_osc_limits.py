@@ -28,6 +28,16 @@ def test_permits_come_back_with_time_and_are_not_hoarded() -> None:
     assert sum(limit.allows("a") for _ in range(50)) == 10
 
 
+def test_a_permit_that_costs_more_is_owed() -> None:
+    clock = Clock()
+    limit = RateLimit(10, clock)
+    assert limit.allows("a", 25)
+    clock.now_s = 1.5
+    assert not limit.allows("a")
+    clock.now_s = 1.7
+    assert limit.allows("a")
+
+
 def test_forged_names_take_no_more_and_no_more_memory() -> None:
     limit = RateLimit(1, Clock())
     for i in range(3 * limits.MAX_REMEMBERED):

@@ -4,6 +4,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
@@ -68,6 +69,41 @@ def test_a_pattern_sets_and_reads_many(ear: Ear) -> None:
     ear.send("/lasso/slot/*/solo", 0)
     ear.drain()
     assert len(ear.heard) >= 2 * count
+
+
+@pytest.mark.parametrize("message", [("//*",), ("//mix",), ("/lasso/do", 1, "//*"), ("/lasso/at", 1, "//*")])
+def test_one_packet_of_patterns_holds_nobody_up(message: tuple[Any, ...]) -> None:
+    with running() as made, Ear(made.port) as ear, Ear(made.port) as other:
+        for slot in range(1, 65):
+            ear.ask(f"/lasso/slot/{slot}/mute", 1, answer="/lasso/done")
+        address, *args = message
+        one = encode(address, args)
+        packet = bundle(*(one.replace(b"\0\0\0\1", bytes([0, 0, 1, i])) for i in range(250)))
+        start_s = time.monotonic()
+        ear.socket.send(packet)
+        other.ask("/lasso/ping", answer="/lasso/pong")
+        assert time.monotonic() - start_s < 1.0  # it took seconds
+        refused = [m.args[1] for m in ear.silence(0.3) if m.address == "/lasso/fail"]
+        assert {"rate_limited", "bad_args"} & set(refused)
+
+
+def test_a_bundle_of_patterns_is_paid_for_once_and_applied_whole() -> None:
+    with running() as made, Ear(made.port) as ear:
+        for slot in range(1, 65):
+            ear.ask(f"/lasso/slot/{slot}/mute", 1, answer="/lasso/done")
+        ear.socket.send(bundle(*(encode("/lasso/slot/*/gain", [-step]) for step in range(30))))
+        ear.drain()
+        assert not [m for m in ear.heard if m.address == "/lasso/fail"]
+        assert ear.ask("/lasso/slot/64/gain") == (-29.0,)
+
+
+def test_a_fader_may_send_a_pattern_all_the_time(ear: Ear) -> None:
+    for slot in range(1, 9):
+        ear.ask(f"/lasso/slot/{slot}/mute", 1, answer="/lasso/done")
+    for step in range(60):
+        ear.send("/lasso/slot/*/gain", -step)
+    ear.drain()
+    assert not [m for m in ear.heard if m.address == "/lasso/fail"]
 
 
 def test_a_slot_is_forgotten(ear: Ear) -> None:

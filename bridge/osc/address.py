@@ -89,11 +89,14 @@ class PartPattern:
             raise OscError(
                 "too_large", f"pattern part of {len(pattern)} characters; the most is {MAX_PART_CHARS}"
             )
+        self._plain = None if is_pattern(pattern) else pattern  # most parts of most patterns
         self._pieces = tuple(_pieces(re.sub(r"\*+", "*", pattern)))
         self._shortest = sum(piece.shortest for piece in self._pieces)
 
     def matches(self, text: str) -> bool:
         """Whether the pattern covers the whole of `text`."""
+        if self._plain is not None:
+            return text == self._plain
         if self._shortest > len(text):
             return False
         places = 1

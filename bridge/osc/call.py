@@ -45,6 +45,8 @@ class Request:
         How much may be answered.
     number
         The id of `/lasso/do`, repeated at the end of `/lasso/done` and `/lasso/fail`.
+    is_checked
+        Whether all its messages have been found to be right, and paid for.
     answers
         What was answered to a numbered command, for when it comes again.
     """
@@ -54,6 +56,7 @@ class Request:
     may_write: bool = True
     allowance: Allowance = field(default_factory=Allowance)
     number: int | None = None
+    is_checked: bool = False
     answers: list[bytes] = field(default_factory=list)
 
     def answer(self, address: str, *args: Any) -> None:

@@ -178,13 +178,13 @@ def _steps(
     anything = parts[at] == ""
     if anything:
         yield node, at + 1, slot
-    pattern = part_pattern("*" if anything else parts[at])
+    pattern = None if anything else part_pattern(parts[at])
     after = at if anything else at + 1
     for name, child in node.children.items():
-        if pattern.matches(name):
+        if pattern is None or pattern.matches(name):
             yield child, after, slot
     for number in slots if node.indexed else ():
-        if pattern.matches(str(number)):
+        if pattern is None or pattern.matches(str(number)):
             assert node.indexed is not None
             yield node.indexed, after, number
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from soundlasso.bridge.osc.address import is_pattern
 from soundlasso.bridge.osc.bundles import Schedule
 from soundlasso.bridge.osc.call import Call, Request
 from soundlasso.bridge.osc.clients import Peer
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 MAX_FAILS_PER_S = 20
+MAX_MATCHES_PER_S = 4096  # of patterns, for each host: `//*` takes 14 ms, and a packet may hold many
+MATCHES_FOR_SEARCH = 32  # how many a search costs by itself
 
 
 @dataclass(slots=True)
@@ -57,6 +60,7 @@ class Interpreter:
         self.dump_level = 0
         self._server = server
         self._fails = RateLimit(MAX_FAILS_PER_S)
+        self._matches = RateLimit(MAX_MATCHES_PER_S)
         self._told_latin1 = RateLimit(1)
         self._answers = Answers()
 
@@ -79,7 +83,7 @@ class Interpreter:
             self._note_latin1(message, request.peer)
         for meant in self._meant(message):
             try:
-                calls = resolve(self._server.tree, meant, request)
+                calls = self._resolved(meant, request)
             except OscError as error:
                 self.refuse(request, meant.address, error)
                 continue
@@ -94,7 +98,7 @@ class Interpreter:
             for packet in answers:
                 request.send(packet)
             return
-        numbered = replace(request, number=number, answers=[])
+        numbered = replace(request, number=number, is_checked=False, answers=[])
         self._answers.keep(request.peer.name, number, now_s, numbered.answers)
         self.run(Message(address, tuple(args)), numbered)
 
@@ -111,15 +115,26 @@ class Interpreter:
         for message in _messages(element):
             if not _is_our_own(message):
                 self._check(message, request)
+        request.is_checked = True
         self._schedule(element, request)
 
     def _check(self, message: Message, request: Request) -> None:
         """Refuse a whole bundle for one wrong message, naming it."""
         try:
             for meant in self._meant(message):
-                resolve(self._server.tree, meant, request)
+                self._resolved(meant, request)
         except OscError as error:
             raise OscError(error.code, f"bundle refused for {message.address}: {error.message}") from None
+
+    def _resolved(self, message: Message, request: Request) -> list[Call]:
+        """Find what a message means; a host may only look for so much by patterns."""
+        if request.is_checked or not is_pattern(message.address):
+            return resolve(self._server.tree, message, request)
+        if not self._matches.allows(request.peer.host, MATCHES_FOR_SEARCH):
+            raise OscError("rate_limited", f"patterns match more than {MAX_MATCHES_PER_S} addresses a second")
+        calls = resolve(self._server.tree, message, request)
+        self._matches.allows(request.peer.host, len(calls))
+        return calls
 
     def _meant(self, message: Message) -> list[Message]:
         addresses = self._server.maps.meant(message.address)

@@ -23,13 +23,13 @@ class RateLimit:
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # permits left, and when
 
-    def allows(self, name: str) -> bool:
-        """Take one permit, if there is one."""
+    def allows(self, name: str, cost: float = 1) -> bool:
+        """Take some permits, if one is there; what is not there is owed, and has to come back first."""
         now_s = self._clock()
         left, since_s = self._buckets.pop(name, (self.per_s, now_s))
         left = min(self.per_s, left + (now_s - since_s) * self.per_s)
         allowed = left >= 1
-        self._buckets[name] = (left - allowed, now_s)
+        self._buckets[name] = (left - cost * allowed, now_s)
         if len(self._buckets) > MAX_REMEMBERED:
             self._buckets.popitem(last=False)
         return allowed

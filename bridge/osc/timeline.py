@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from soundlasso.bridge.osc.address import is_pattern
 from soundlasso.bridge.osc.dispatch import resolve
 from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.packet import Message
@@ -49,8 +50,8 @@ def plan(server: "Server", call: "Call") -> None:
 
 
 def _planned(server: "Server", call: "Call", at_s: float, address: str, args: Sequence[Any]) -> Planned:
-    found = resolve(server.tree, Message(address, tuple(args)), call.request)
-    if len(found) != 1 or found[0].row.key not in CHANGEABLE:
+    found = [] if is_pattern(address) else resolve(server.tree, Message(address, tuple(args)), call.request)
+    if not found or found[0].row.key not in CHANGEABLE:
         names = ", ".join(CHANGEABLE)
         raise OscError("bad_args", f"{address} cannot change during a render; a slot's {names} can")
     asked = found[0]
