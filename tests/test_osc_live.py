@@ -6,12 +6,13 @@ The mixer is compared with the stream whose stems it mixes, sample for sample (1
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
-from soundlasso.bridge.osc.live import controls
+from soundlasso.bridge.osc.live import CONTROL_PERIOD_S, controls
 from soundlasso.bridge.osc.mixer import GLIDE_S, Audio, LiveMixer, Voice
 from soundlasso.bridge.osc.state import Slot, State
 from soundlasso.dsp.delay import Delay
@@ -159,6 +160,25 @@ def test_a_file_is_played_and_its_slots_are_moved(server: Running) -> None:
     assert np.abs(recorded).max() > 0.0
     assert np.abs(recorded[-1]).max() == 0.0  # the mute was heard
     assert [path.name for path in root.iterdir() if path.name.endswith(".part")] == []
+
+
+def test_a_flood_of_changes_reaches_the_player_as_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[Any] = []
+    with running(root=tmp_path, live=str(tmp_path / "loop.wav")) as made, Ear(made.port) as ear:
+        live = made.server.live
+        assert live is not None
+        monkeypatch.setattr(live, "_wanted", True)
+        monkeypatch.setattr(live.process, "_is_ready", True)
+        monkeypatch.setattr(live.process, "send", sent.append)
+        start_s = time.monotonic()
+        for step in range(1000):
+            ear.ask("/lasso/mix", step / 1000, answer="/lasso/done")
+        time.sleep(2 * CONTROL_PERIOD_S)
+        ear.drain()
+        assert len(sent) <= (time.monotonic() - start_s) / CONTROL_PERIOD_S
+    assert sent[-1]["controls"]["mix"] == pytest.approx(0.999)
 
 
 def test_without_a_file_there_is_no_stream() -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from soundlasso.bridge.osc.server import Server
 
 SILENT_DB = -60.0  # the lowest gain is silence
+CONTROL_PERIOD_S = 0.01  # two for each glide of a gain; more would only keep the player from playing
 
 
 class Live:
@@ -51,10 +52,10 @@ class Live:
         self.process.send({"do": "stop"})
 
     def changed(self) -> None:
-        """Pass on what has changed, once for all that changes in one turn of the loop."""
+        """Pass on what has changed, soon, and once for all that changes until then."""
         if self._wanted and not self._is_changed:
             self._is_changed = True
-            asyncio.get_running_loop().call_soon(self._control)
+            asyncio.get_running_loop().call_later(CONTROL_PERIOD_S, self._control)
 
     def facts(self) -> list[Any]:
         """Return what `/lasso/stream/state` tells."""
