@@ -1,5 +1,7 @@
 """Render the instruments: solo phrases on every preset, and whole pieces whose parts belong together.
 
+Soundfonts play them, drum kits, and, for training, instruments by formula, each with a timbre of its own.
+
 `python -m soundlasso.models.training.instruments` needs the packages of the corpus step and the
 program fluidsynth.  It may be stopped at any time and goes on where it stopped.
 """
@@ -47,9 +49,12 @@ from soundlasso.models.training.storage import (
     write_shelf,
 )
 from soundlasso.models.training.vocabulary import BASSES, WANTED_MUSIC
+from soundlasso.models.training.voices import VOICES, draw
 
 SECONDS = 16.0
 PHRASES_PER_RUN = 24
+FORMULA = "formula"
+"""The family of instruments that no soundfont holds."""
 SOLOS = {"train": 3, "valid": 1, "test": 1}
 """Solo phrases a preset; those people ask for most get three times as many."""
 
@@ -161,6 +166,27 @@ def piece_tasks(rng: random.Random, written: dict[str, list[Piece]], count: int)
             )
 
 
+def formula_tasks(rng: random.Random, written: Sequence[Piece], solos: int, pieces: int) -> Iterator[Task]:
+    """Yield phrases and pieces for training, played by formula; in pieces soundfonts play along."""
+    band: dict[str, list[Preset]] = defaultdict(list)
+    for preset in presets():
+        if preset.family != TEST_FAMILY:
+            band[preset.sound].append(preset)
+    for sound in VOICES:
+        by_formula = Preset("", "", 0, 0, sound, FORMULA)
+        band[sound] += [by_formula] * max(1, 2 * len(band[sound]))
+        for number in range(solos * (3 if sound in WANTED_MUSIC else 1)):
+            notes = _phrase(rng, sound, written)
+            if len(notes) >= 6:
+                yield Task(Clip(0, 0, sound, f"{FORMULA}:{sound}:{number}", "train"), notes, by_formula)
+    for number in range(pieces):
+        name = f"train-{FORMULA}-{number}"
+        made_up = rng.random() < 0.5
+        piece = compose(rng, name, SECONDS) if made_up else cut(rng.choice(written), rng, SECONDS)
+        if len(piece.parts) >= 2:
+            yield from cast(rng, replace(piece, name=name), band, "train")
+
+
 def cast(rng: random.Random, piece: Piece, band: dict[str, list[Preset]], split: str) -> Iterator[Task]:
     """Give each part of a piece a player; no class plays twice, drums go to a font or to a kit."""
     shift = rng.randrange(-5, 7)  # the whole piece in another key
@@ -203,6 +229,9 @@ def render(name: str, tasks: list[Task], cache: Cache) -> int:
         return 0
     if tasks[0].preset is None:
         played = _play_on_kits(name, tasks, cache)
+    elif tasks[0].preset.family == FORMULA:
+        rng = random.Random(name)
+        played = [(task.clip, draw(task.clip.sound, rng).play(task.notes, SECONDS)) for task in tasks]
     else:
         scratch = cache.room("scratch") / name
         parts = [(task.preset, task.notes) for task in tasks if task.preset]
@@ -238,6 +267,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="instruments", description=__doc__)
     cache_option(parser)
     parser.add_argument("--pieces", type=int, default=800, help="pieces in all splits (default: 800)")
+    parser.add_argument(
+        "--formula-pieces", type=int, default=120, help="pieces for training with players by formula (120)"
+    )
+    parser.add_argument(
+        "--solos", type=int, default=5, help="phrases by formula a class, three times that for some (5)"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="runs at once (default: 2)")
     options = parser.parse_args()
     cache, rng = Cache.open(options.cache), random.Random(1)
@@ -247,7 +282,9 @@ def main() -> None:
     tasks += [
         replace(t, preset=None, clip=replace(t.clip, source="kit")) for t in drums
     ]  # fonts' grooves on kits too
-    todo = rng.sample(every := runs(tasks), len(every))  # mixing may begin before all is rendered
+    more = [*formula_tasks(random.Random(2), written["train"], options.solos, options.formula_pieces)]
+    every = runs(tasks) + [(f"more-{name}", group) for name, group in runs(more)]
+    todo = rng.sample(every, len(every))  # mixing may begin before all is rendered
     with ProcessPoolExecutor(options.jobs) as pool, progress("runs", len(todo)) as advance:
         for done in as_completed([pool.submit(render, name, group, cache) for name, group in todo]):
             done.result()
