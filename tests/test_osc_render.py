@@ -80,6 +80,15 @@ def test_a_session_is_written_beside_the_stems(ear: Ear, root: Path) -> None:
     assert ear.refusal("/lasso/export", "rpp") == "exists"
 
 
+def test_a_session_leaves_the_root_by_no_link(
+    ear: Ear, root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (root / "stems" / "short (Ardour)").symlink_to(outside)
+    assert ear.refusal("/lasso/export", "ardour", "first") == "bad_path"
+    assert list(outside.iterdir()) == []
+
+
 def test_what_is_there_is_not_replaced_unless_asked(ear: Ear) -> None:
     ear.send("/lasso/render", "short.wav", "solo violin")
     assert ear.wait("/lasso/fail", READY_LIMIT_S)[:2] == ("/lasso/render", "exists")

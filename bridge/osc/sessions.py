@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from soundlasso.bridge.osc.errors import OscError
+from soundlasso.bridge.osc.jail import Jail
 
 if TYPE_CHECKING:
     from soundlasso.bridge.export.session import Session, SessionKind
@@ -38,12 +39,16 @@ def _job(server: "Server", name: str | None) -> "Job":
 async def _export(server: "Server", call: "Call", kind: "SessionKind", job: "Job") -> None:
     names = {slot.query: slot.label for slot in server.state.slots.values()}
     overwrite = server.state.settings.existing == "overwrite"
-    path = await asyncio.to_thread(write_job, kind, job, overwrite, names)
+    path = await asyncio.to_thread(write_job, kind, job, server.jail, overwrite, names)
     call.done(kind, str(path))
 
 
 def write_job(
-    kind: "SessionKind", job: "Job", overwrite: bool, names: Mapping[str, str] = MappingProxyType({})
+    kind: "SessionKind",
+    job: "Job",
+    jail: Jail,
+    overwrite: bool,
+    names: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
     """Write a session beside the stems of a job; return its path.
 
@@ -52,13 +57,14 @@ def write_job(
     Raises
     ------
     OscError
-        With code ``exists`` when one is there.
+        With code ``exists`` when one is there, ``bad_path`` when its folder leads out of the jail.
     SoundlassoError
         It cannot be written.
     """
     from soundlasso.bridge.export.session import session_path, write_session
 
     path = session_path(kind, job.out, job.path.stem)
+    jail.folder(str(path.parent))  # since the render, it may have become a link
     if path.exists() and not overwrite:
         raise OscError("exists", f"{str(path)!r} is there already; /lasso/existing overwrite replaces it")
     write_session(session_of(job, names), kind, path)
