@@ -18,7 +18,9 @@ from soundlasso.bridge.osc.clients import (
 )
 from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.limits import RateLimit
+from soundlasso.bridge.osc.options import Options
 from soundlasso.bridge.osc.packet import encode
+from soundlasso.bridge.osc.server import Server
 
 
 class Place:
@@ -89,6 +91,21 @@ def test_what_waits_is_bounded_and_drops_are_counted() -> None:
         outbox.close()
 
     run(story)
+
+
+def test_a_passing_sender_has_one_way_out_while_it_holds_something() -> None:
+    async def story() -> None:
+        server, place = Server(Options(preload=False)), Place(9)
+        for _ in range(50):
+            server.received(place, encode("/lasso/list"))
+        await asyncio.sleep(0)
+        assert len(server._passing) == 1
+        assert server._passing[place.name].dropped > 0  # fifty lists are more than may wait
+        await asyncio.sleep(1.5)
+        assert len(place.heard) <= MAX_PENDING
+        assert len(server._passing) == 0
+
+    asyncio.run(story())
 
 
 def test_a_client_may_vanish_while_it_is_told() -> None:

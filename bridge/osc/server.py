@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Coroutine, Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
+from weakref import WeakValueDictionary
 
 from soundlasso.bridge.osc import parameters
 from soundlasso.bridge.osc.address import is_pattern
@@ -69,6 +70,7 @@ class Server:
         self._networks = [ipaddress.ip_network(network, strict=False) for network in options.allow]
         self._remote = RateLimit(MAX_REMOTE_PACKETS_PER_S)
         self._trusted: OrderedDict[str, None] = OrderedDict()
+        self._passing: WeakValueDictionary[str, Outbox] = WeakValueDictionary()  # while they hold something
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()  # of those in the background, first come first
 
@@ -276,7 +278,9 @@ class Server:
     def outbox(self, peer: Peer) -> Outbox:
         """Return a peer's paced way out."""
         client = self.clients.find(peer)
-        return client.outbox if client else Outbox(peer)
+        if client:
+            return client.outbox
+        return self._passing.setdefault(peer.name, Outbox(peer))
 
     def answer_many(self, call: Call, messages: Sequence[tuple[Any, ...]]) -> None:
         """Send many answers, paced; to a source that may be forged, only as many as it may have."""
