@@ -190,7 +190,8 @@ def test_what_cannot_be_added_is_refused(server: Running, ear: Ear) -> None:
     assert ear.refusal("/lasso/chain/add", "PitchShift") == "not_found"  # falls silent in a stream
     assert ear.refusal("/lasso/chain/add", "Convolution") == "bad_args"
     assert ear.refusal("/lasso/chain/add", "/usr/lib/vst3/ZamComp.vst3") == "not_found"
-    add(ear, *["Gain"] * MAX_EFFECTS)
+    ear.ask("/lasso/chain/add", "gAIN", answer="/lasso/done")
+    add(ear, *["Gain"] * (MAX_EFFECTS - 1))
     assert ear.refusal("/lasso/chain/add", "Gain") == "queue_full"
 
 
@@ -204,6 +205,28 @@ def test_oscquery_tells_what_comes_and_goes(server: Running, ear: Ear) -> None:
         assert (found["VALUE"], found["UNIT"], found["RANGE"]) == ([1.0], ["dB"], [{"MIN": -60, "MAX": 24}])
         ear.ask("/lasso/chain/remove", 1, answer="/lasso/done")
         assert json.loads(web.recv(timeout=LOAD_LIMIT_S))["COMMAND"] == "PATH_REMOVED"
+
+
+# What a chain remembers
+
+
+def test_another_effect_leaves_what_was_moved() -> None:
+    chain = Chain((GAIN,)).with_value("1.gain_db", -3.0).with_effect(REVERB)
+    assert (chain.get("1.gain_db"), chain.get("2.room_size")) == (-3.0, 0.9)
+
+
+def test_a_switch_is_a_number_for_clients_and_true_or_false_for_pedalboard() -> None:
+    chain = Chain((Link("effect", "BrickwallLimiter", {"true_peak": True}),))
+    assert type(chain.get("1.true_peak")) is int
+    assert chain.with_value("1.true_peak", 0).setting("1.true_peak") is False
+    assert chain.with_value("1.true_peak", 0).settled()[0].parameters == {"true_peak": False}
+
+
+def test_a_convolution_of_a_preset_is_all_wet_unless_it_says_so(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "room.wav", np.ones(8), RATE_HZ)
+    link = Link("effect", "Convolution", {"impulse_response_filename": str(tmp_path / "room.wav")})
+    assert Chain((link,)).get("1.mix") == 1.0
+    assert [name for _, _, name, _ in Chain((link,)).controls()] == ["mix"]
 
 
 # Presets
@@ -287,6 +310,42 @@ def test_a_chain_is_moved_and_edited_while_it_plays(lariat: Separator, noise: Au
         mixed(lariat, np.tile(noise, 3))[:, -RATE_HZ // 2 :],
         atol=TOLERANCE,
     )
+
+
+def test_an_effect_that_moves_up_rings_on(lariat: Separator) -> None:
+    state = with_chain(GAIN, REVERB)
+    made = heard(state, lariat)
+    reverb = made.board[2]
+    state.chain = state.chain.without(1)
+    made.control(controls(state))
+    assert made.board[1] is reverb
+
+
+def test_a_new_effect_is_moved_as_the_one_before_it_was(lariat: Separator) -> None:
+    state = with_chain(GAIN)
+    made = heard(state, lariat)
+    for link in (GAIN, Link("effect", "Gain", {"gain_db": 3.0})):
+        state.chain = Chain((link,), {"1.gain_db": -20.0})
+        made.control(controls(state))
+        assert isinstance(made.board[1], pedalboard.Gain) and made.board[1].gain_db == -20.0
+
+
+def test_a_new_query_is_embedded_before_the_audio_waits(
+    lariat: Separator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = with_chain()
+    made = heard(state, lariat)
+    held: list[bool] = []
+    embed = Separator.embed
+
+    def noted(separator: Separator, texts: Any) -> Any:
+        held.append(made._slots._lock.locked())
+        return embed(separator, texts)
+
+    monkeypatch.setattr(Separator, "embed", noted)
+    state.slots[1].query = "a very rare instrument"
+    made.control(controls(state))
+    assert held[0] is False
 
 
 def test_a_refused_query_leaves_the_chain_as_it_was(lariat: Separator) -> None:

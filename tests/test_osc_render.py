@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from soundlasso.bridge.osc import timeline
+from soundlasso.bridge.osc.timeline import Planned, changes_of
 from soundlasso.models.stream import SeparationStream
 from tests.osc_help import Ear, Running, running
 
@@ -149,6 +151,30 @@ def test_what_is_planned_changes_the_next_render_and_no_other(ear: Ear, root: Pa
     assert ear.ask("/lasso/at/clear", answer="/lasso/done") == ("/lasso/at/clear", 0)
     unchanged = rendered()
     assert not changed[:, -1000:].any() and unchanged[:, -1000:].any()
+
+
+def test_planned_changes_are_those_of_a_render() -> None:
+    planned = [
+        Planned(1.0, "/lasso/slot/5/query", "query", 5, "rain"),
+        Planned(2.0, "/lasso/slot/2/threshold", "threshold", 2, 0.3),
+        Planned(3.0, "/lasso/avoid", "avoid", None, "a dog, , a voice"),
+        Planned(4.0, "/lasso/gate", "gate", None, 0),
+    ]
+    assert [(one["name"], one["value"], one["stem"]) for one in changes_of(planned, (2, 5))] == [
+        ("query", "rain", 1),
+        ("gate_threshold", 0.3, 0),
+        ("avoid", ["a dog", "a voice"], 0),
+        ("gate", False, 0),
+    ]
+    assert changes_of(planned, (2, 5))[3]["value"] is False
+
+
+def test_plans_are_bounded(ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeline, "MAX_CHANGES", 2)
+    for at_s in (1.0, 2.0):
+        ear.ask("/lasso/at", at_s, "/lasso/gate", 0, answer="/lasso/done")
+    assert ear.refusal("/lasso/at", 3.0, "/lasso/gate", 0) == "queue_full"
+    assert ear.ask("/lasso/at/clear", answer="/lasso/done") == ("/lasso/at/clear", 2)
 
 
 def test_a_plan_that_cannot_be_is_refused(ear: Ear) -> None:
