@@ -102,6 +102,7 @@ def test_the_record_tells_the_changes(tmp_path: Path) -> None:
     [
         (SoundlassoError, "cannot change anything at -1 s; choose 0 or more", (-1, "query", "a")),
         (SoundlassoError, "cannot change anything at nan s", (float("nan"), "query", "a")),
+        (SoundlassoError, "cannot change anything at inf s", (float("inf"), "query", "a")),
         (SoundlassoError, "cannot change 'gian'; choose query, gate_threshold, gate, avoid", (0, "gian", 1)),
         (SoundlassoError, "a gate_threshold of 1.5 cannot be; choose 0 to 1", (0, "gate_threshold", 1.5)),
         (QueryError, "empty", (0, "query", " ")),

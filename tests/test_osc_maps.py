@@ -119,6 +119,13 @@ def test_what_a_daw_tells_is_kept_passed_on_and_never_refused(server: Running, e
     assert not [message for message in ear.silence() if message.address == "/lasso/fail"]
 
 
+def test_a_daw_does_not_hear_itself(ear: Ear) -> None:
+    ear.ask("/lasso/notify", 1, 0, 1, answer="/lasso/done")
+    ear.silence()
+    ear.send("/lasso/daw/time", 1.0)
+    assert ear.silence() == []
+
+
 def test_a_name_of_a_region_becomes_a_query_and_is_kept(ear: Ear) -> None:
     assert ear.ask("/lasso/daw/region/name", "solo violin", answer="/lasso/done") == (
         "/lasso/query",
@@ -132,6 +139,9 @@ def test_the_oldest_of_too_many_addresses_gives_way() -> None:
     heard = Hearsay()
     for number in range(MAX_KEPT + 1):
         heard.keep(f"/lasso/daw/{number}", [number])
+    heard.keep("/lasso/daw/1", ["again"])
+    heard.keep("/lasso/daw/new", [])
+    assert (heard.get("/lasso/daw/1"), heard.get("/lasso/daw/2")) == (["again"], [])  # 2 was the oldest
     assert (heard.get("/lasso/daw/0"), heard.get(f"/lasso/daw/{MAX_KEPT}")) == ([], [MAX_KEPT])
 
 
@@ -159,6 +169,21 @@ def test_a_client_of_the_options_is_told_of_all_from_the_start() -> None:
                 assert deaf.wait("/lasso/update") == (0,)
                 ear.ask("/lasso/mix", 0.5, answer="/lasso/done")
                 assert deaf.wait("/lasso/mix") == (0.5,)
+
+
+def test_a_client_of_the_options_hears_the_answers_to_passing_senders_and_no_more_than_it_wants() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as place:
+        place.bind(("127.0.0.1", 0))
+        port = int(place.getsockname()[1])
+        with running(notify=(Notified("127.0.0.1", port, Topic.JOBS),)) as made, Ear(made.port) as passing:
+            assert passing.ask("/lasso/ping", 7, answer="/lasso/pong") == (7,)
+            told = Ear(made.port)
+            told.socket.close()
+            told.socket = place
+            assert [(m.address, m.args) for m in told.silence()] == [
+                ("/lasso/startup", ()),
+                ("/lasso/pong", (7,)),
+            ]
 
 
 def test_a_client_of_the_options_is_kept_while_it_is_away() -> None:
