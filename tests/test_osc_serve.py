@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from soundlasso.bridge.commands.serve import check_exposure
+from soundlasso.bridge.commands.serve import check_exposure, run_server
 from soundlasso.bridge.osc.mdns import OSCQUERY_TYPE, announced, reachable_addresses
 from soundlasso.bridge.osc.options import Options
 from soundlasso.dsp.errors import SoundlassoError
@@ -82,6 +82,14 @@ def test_a_port_in_use_ends_it_with_the_way_out() -> None:
     assert done.returncode == 3
     assert f"port {port} of 127.0.0.1 is in use" in done.stderr
     assert "--port 0" in done.stderr
+
+
+def test_an_address_that_cannot_be_written_ends_it(tmp_path: Path) -> None:
+    async def served() -> None:
+        with pytest.raises(SoundlassoError, match=r"cannot write the address to .*nowhere"):
+            await run_server(Options(port=0), tmp_path / "nowhere" / "address")
+
+    asyncio.run(asyncio.wait_for(served(), END_LIMIT_S))  # the worker, which has been started, ends too
 
 
 @pytest.mark.parametrize(

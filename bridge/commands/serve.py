@@ -215,10 +215,10 @@ async def run_server(options: "Options", port_file: Path | None, is_announced: b
     number = await server.start()
     _on_signals(server.stopped)
     async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(server.stop)  # also when what follows cannot be done
         if is_announced:
             await stack.enter_async_context(announced(options.host, number))
         stack.enter_context(_address_file(port_file, f"{options.host} {number}\n"))
-        stack.push_async_callback(server.stop)
         typer.echo(
             f"soundlasso listens on {options.host} port {number}: OSC over UDP and TCP, OSCQuery over HTTP"
         )
@@ -240,13 +240,22 @@ def _on_signals(stopped: asyncio.Event) -> None:
 
 @contextlib.contextmanager
 def _address_file(path: Path | None, text: str) -> Iterator[None]:
-    """Keep a file with the address, whole from the first moment it is there."""
+    """Keep a file with the address, whole from the first moment it is there.
+
+    Raises
+    ------
+    SoundlassoError
+        It cannot be written.
+    """
     if path is None:
         yield
         return
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text)
-    part.replace(path)
+    try:
+        part.write_text(text)
+        part.replace(path)
+    except OSError as error:
+        raise SoundlassoError(f"cannot write the address to {str(path)!r}: {error.strerror}") from error
     try:
         yield
     finally:
