@@ -64,6 +64,12 @@ def serve(
         list[str] | None,
         typer.Option(metavar="[HOST:]PORT[/MASK]", help="Client to tell of all from the start."),
     ] = None,
+    ardour_exports: Annotated[
+        bool,
+        typer.Option(
+            "--ardour-exports", help="Render what Ardour exports into --root, as it tells UDP port 7770."
+        ),
+    ] = False,
     port_file: Annotated[
         Path | None, typer.Option(help="File to write the address to, while serving.")
     ] = None,
@@ -76,6 +82,7 @@ def serve(
     UDP, TCP and HTTP share one port. Only this machine is heard unless --host and --allow say otherwise;
     other hosts write only with the --token.
     """
+    from soundlasso.bridge.osc.exported import ARDOUR_PORT
     from soundlasso.bridge.osc.options import Options
     from soundlasso.bridge.osc.transport import PortError
 
@@ -96,6 +103,7 @@ def serve(
         ignore_time_tags=ignore_time_tags,
         maps=dict(map(parse_map, maps or ())),
         notify=tuple(map(parse_notify, notify or ())),
+        ardour_port=ARDOUR_PORT if ardour_exports else None,
     )
     try:
         check_exposure(options)

@@ -39,5 +39,6 @@ class Options:
     state: State | None = None  # to begin with
     maps: Mapping[str, str] = field(default_factory=dict)  # address of a client -> address of the table
     notify: tuple[Notified, ...] = ()
+    ardour_port: int | None = None  # where to be told of Ardour's exports, on this machine
     preload: bool = True  # the model, before the first render
     worker_silence_limit_s: float = SILENCE_LIMIT_S

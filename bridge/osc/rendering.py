@@ -43,13 +43,22 @@ def render(server: "Server", call: "Call") -> None:
     if job:
         return call.answer("/lasso/job/state", job.name, job.state)
     try:
-        _submit(server, call, path, query, name)
+        submit(server, call, path, query, name)
     except OscError as error:
         error.ids = (name,) if name else ()
         raise
 
 
-def _submit(server: "Server", call: "Call", path: str | None, query: str | None, name: str | None) -> None:
+def submit(
+    server: "Server", call: "Call", path: str | None, query: str | None = None, name: str | None = None
+) -> None:
+    """Put a render into the queue.
+
+    Raises
+    ------
+    OscError
+        There is nothing to render, a path leads out of the root, or the queue is full.
+    """
     settings = server.state.settings
     if not (path or settings.input):
         raise OscError("no_input", "no file given, and none set with /lasso/input")

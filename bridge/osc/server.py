@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 from weakref import WeakValueDictionary
 
-from soundlasso.bridge.osc import parameters
+from soundlasso.bridge.osc import exported, parameters
 from soundlasso.bridge.osc.address import is_pattern
 from soundlasso.bridge.osc.call import MAX_ANSWER_RATIO, Allowance, Call, Request
 from soundlasso.bridge.osc.chain import Chain
@@ -31,8 +31,8 @@ from soundlasso.bridge.osc.row import Table
 from soundlasso.bridge.osc.state import State
 from soundlasso.bridge.osc.table import ROWS
 from soundlasso.bridge.osc.timeline import Planned
-from soundlasso.bridge.osc.transport import Port, is_loopback, open_port
-from soundlasso.bridge.osc.udp import UdpPeer
+from soundlasso.bridge.osc.transport import Port, is_loopback, open_port, open_udp
+from soundlasso.bridge.osc.udp import UdpEndpoint, UdpPeer
 from soundlasso.bridge.osc.web import WebTalk
 from soundlasso.dsp.errors import SoundlassoError
 
@@ -67,6 +67,7 @@ class Server:
         self.stopped = asyncio.Event()
         self.web_talks: set[WebTalk] = set()
         self.port: Port | None = None
+        self._ardour: UdpEndpoint | None = None
         self._networks = [ipaddress.ip_network(network, strict=False) for network in options.allow]
         self._remote = RateLimit(MAX_REMOTE_PACKETS_PER_S)
         self._trusted: OrderedDict[str, None] = OrderedDict()
@@ -89,6 +90,8 @@ class Server:
             When the port cannot be had.
         """
         self.port = await open_port(self.options.host, self.options.port, self)
+        if self.options.ardour_port is not None:
+            self._ardour = await open_udp(self.options.ardour_port, self)
         if self.options.preload:
             self.jobs.worker.start()
         for wanted in self.options.notify:
@@ -115,6 +118,8 @@ class Server:
         for client in self.clients:
             client.outbox.close()
             client.peer.send(encode("/lasso/shutdown"))
+        if self._ardour:
+            self._ardour.close()
         if self.port:
             await self.port.close()
 
@@ -194,7 +199,8 @@ class Server:
                     talk.tell(command, f"/lasso/chain/{number}")
 
     def _make_table(self) -> None:
-        self.table = Table([*ROWS, *chain_rows(self.state.chain)])
+        of_ardour = [] if self.options.ardour_port is None else [exported.ROW]
+        self.table = Table([*ROWS, *of_ardour, *chain_rows(self.state.chain)])
         self.tree = Tree(self.table.rows, lambda: self.state.slots)
 
     def state_replaced(self, slots_before: set[int], chain_before: Chain) -> None:

@@ -84,6 +84,27 @@ async def open_port(host: str, number: int, receiver: Receiver) -> Port:
     return Port(bound_host, bound_number, udp, listener, connections)
 
 
+async def open_udp(number: int, receiver: Receiver) -> UdpEndpoint:
+    """Open one more UDP port, for this machine only.
+
+    Raises
+    ------
+    PortError
+        When the port is in use or not permitted.
+    """
+    udp_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        _prepare_udp(udp_socket)
+        udp_socket.bind(("127.0.0.1", number))
+    except OSError as error:
+        udp_socket.close()
+        raise PortError(f"cannot open UDP port {number} of this machine: {error.strerror}") from error
+    _, endpoint = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: UdpEndpoint(receiver, udp_socket), sock=udp_socket
+    )
+    return endpoint
+
+
 def _bound_sockets(host: str, number: int) -> tuple[socket.socket, socket.socket]:
     """Bind both sockets; with port 0, try again until one number is free for both."""
     try:
@@ -107,10 +128,14 @@ def _bound_sockets(host: str, number: int) -> tuple[socket.socket, socket.socket
 
 
 def _prepare(tcp_socket: socket.socket, udp_socket: socket.socket) -> None:
-    for half in (tcp_socket, udp_socket):
-        half.setblocking(False)
+    tcp_socket.setblocking(False)
     if sys.platform != "win32":  # where it would let two programs have the same port
         tcp_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _prepare_udp(udp_socket)
+
+
+def _prepare_udp(udp_socket: socket.socket) -> None:
+    udp_socket.setblocking(False)
     udp_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
     if sys.platform == "linux":
         udp_socket.setsockopt(*_LINUX_IP_RECVERR[udp_socket.family], 1)
