@@ -186,12 +186,7 @@ class Server:
         if self.live:
             self.live.changed()
         self.publish("/lasso/chain/count", [len(self.state.chain.links)], Topic.PARAMETERS)
-        for (
-            number,
-            _,
-            name,
-            _,
-        ) in self.state.chain.controls():  # those that move up have new addresses
+        for number, _, name, _ in self.state.chain.controls():  # of an effect that moves up, too
             parameters.tell(self, f"{number}.{name}", None)
         for talk in self.web_talks:
             for command, links in (("PATH_REMOVED", before.links), ("PATH_ADDED", self.state.chain.links)):
