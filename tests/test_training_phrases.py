@@ -1,6 +1,7 @@
 """Tests of the notes: pieces, phrases, registers, kits."""
 
 import random
+import shutil
 from pathlib import Path
 
 import mido
@@ -24,6 +25,7 @@ from soundlasso.models.training.phrases import (
     solo,
     top_line,
 )
+from soundlasso.models.training.scores import _read
 from soundlasso.models.training.storage import SAMPLE_RATE
 
 TIME_S = 0.002  # a MIDI file's ticks are this fine at our tempo
@@ -139,3 +141,13 @@ def test_every_part_of_a_cast_piece_has_another_class():
 
 def test_drum_keys_are_classes_of_recordings():
     assert GM_DRUMS[KICK] == "kick_drum" and GM_DRUMS[SNARE] == "snare_drum"
+
+
+def test_a_score_is_read_alike_wherever_it_is_installed(tmp_path: Path):
+    corpus = pytest.importorskip("music21.corpus")
+    path = Path(str(sorted(map(str, corpus.getComposer("joplin")))[0]))
+    elsewhere = tmp_path / path.name
+    shutil.copyfile(path, elsewhere)
+    read = _read(str(path))
+    assert read is not None and len(read[1]) >= 2
+    assert _read(str(elsewhere)) == read
