@@ -1,5 +1,6 @@
 """Tests of synthetic effects: every class sounds, and the blocks do what their physics say."""
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +123,11 @@ def test_a_crowd_is_many_voices(tmp_path: Path, sound: str) -> None:
     (takes,) = Bank(cache, "train").by_sound[sound].values()
     audio = takes[0].read(0, 10 * SECOND)
     assert len(audio) >= 2 * SECOND and np.abs(audio).max() > 0.5
+
+
+def test_recordings_are_drawn_twice_as_often_as_what_formulas_make(tmp_path: Path) -> None:
+    cache = make_cache(tmp_path)
+    make("dog", cache)
+    bank, draw = Bank(cache, "train"), random.Random(0)
+    drawn = [bank.source("dog", draw)[0].clip.source for _ in range(3000)]
+    assert drawn.count("synthetic") == pytest.approx(1000, rel=0.15)  # though there are minutes of it

@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,8 @@ from soundlasso.models.training.vocabulary import NUMBER
 QUIET = 1e-5
 """Mean square under which a window counts as silent and another one is tried."""
 TRIES = 8
+SYNTHETIC = "synthetic"
+"""The source of clips that a formula has made."""
 PAUSES_S = (0.03, 0.1, 0.3, 0.8, 2.0)
 
 
@@ -96,10 +98,7 @@ class Bank:
                 for clip in clips:
                     if clip.split == split and clip.sound in NUMBER:
                         self._add(Take(clip, samples, len(self.takes)), pieces)
-        self._weights = {
-            sound: [sum(take.clip.length for take in takes) ** 0.5 for takes in sources.values()]
-            for sound, sources in self.by_sound.items()
-        }
+        self._weights = {sound: _weights(sources) for sound, sources in self.by_sound.items()}
         self.pieces = [takes for takes in pieces.values() if len({t.clip.sound for t in takes}) >= 2]
         self.sounds = sorted(self.by_sound)
 
@@ -120,6 +119,15 @@ class Bank:
             if not track.is_quiet():
                 return track
         return lay(self.source(sound, rng), round(length * rate), rng)
+
+
+def _weights(sources: Mapping[str, Sequence[Take]]) -> list[float]:
+    """Return how often to draw each source; what is made by formula, once for two that are recorded."""
+    weights = {name: sum(take.clip.length for take in takes) ** 0.5 for name, takes in sources.items()}
+    recorded = sum(weight for name, weight in weights.items() if name != SYNTHETIC)
+    if SYNTHETIC in weights and recorded:
+        weights[SYNTHETIC] = min(weights[SYNTHETIC], recorded / 2)
+    return list(weights.values())
 
 
 def lay(takes: Sequence[Take], span: int, rng: random.Random) -> Track:

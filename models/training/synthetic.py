@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import numpy as np
 
-from soundlasso.models.training.bank import Bank
+from soundlasso.models.training.bank import SYNTHETIC, Bank
 from soundlasso.models.training.blocks import Rng, Wave, coloured, samples, wander
 from soundlasso.models.training.options import cache_option, progress
 from soundlasso.models.training.storage import SAMPLE_RATE, Cache, Clip, has_shelf, to_int16, write_shelf
@@ -58,7 +58,7 @@ def _effects(sound: str) -> Iterator[tuple[Clip, np.ndarray]]:
     for number in range(CLIPS):
         audio = to_int16(effect(sound, number))
         if audio is not None:
-            yield Clip(0, 0, sound, "synthetic", "train"), audio
+            yield Clip(0, 0, sound, SYNTHETIC, "train"), audio
 
 
 def _crowds(sound: str, cache: Cache) -> Iterator[tuple[Clip, np.ndarray]]:
@@ -69,7 +69,7 @@ def _crowds(sound: str, cache: Cache) -> Iterator[tuple[Clip, np.ndarray]]:
         chosen = [long[i].read(0, 6 * SAMPLE_RATE) for i in rng.integers(0, len(long), 40)]
         audio = to_int16(crowd(rng, chosen, sound == "crowd_cheer"))
         if audio is not None:
-            yield Clip(0, 0, sound, "synthetic", "train"), audio
+            yield Clip(0, 0, sound, SYNTHETIC, "train"), audio
 
 
 def make(sound: str, cache: Cache) -> int:
