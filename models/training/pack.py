@@ -121,6 +121,9 @@ def main() -> None:
     parser.add_argument(
         "--stem", default="newest", choices=("newest", "cooled"), help="which weights (default: newest)"
     )
+    parser.add_argument(
+        "--blend", type=Path, metavar="FILE", help="average them with these weights of the same descent"
+    )
     parser.add_argument("--mixtures", type=int, default=60, help="of each test list (default: 60)")
     parser.add_argument("--threads", type=int, default=1, help="of torch (default: 1)")
     options = parser.parse_args()
@@ -128,13 +131,16 @@ def main() -> None:
     cache = Cache.open(options.cache)
     run = cache.root / "runs" / options.name
     kept = newest(run, options.stem)
-    rows = measure(kept.name, Listener(kept, MiniLM()), Bank(cache, "test"), options.mixtures)
     tensors = {
         name: value
         for name, value in load_safetensors(kept).items()
         if not name.endswith("num_batches_tracked")
     }
+    if options.blend:  # forgets less of what the older ones knew (Wortsman et al., CVPR 2022)
+        other = load_safetensors(options.blend)
+        tensors = {name: (value + other[name]) / 2 for name, value in tensors.items()}
     path = save_safetensors(tensors, options.folder, "lariat")
+    rows = measure(path.name, Listener(path, MiniLM()), Bank(cache, "test"), options.mixtures)
     write_whole(options.folder / "lariat.md", card(path, run, cache, rows).encode())
     print(f"{path}\n\n{table(rows)}")
 
