@@ -205,10 +205,13 @@ def export_from_ardour(path: Path, out: Path, rate: int) -> Audio:
         str(path.parent),
         path.stem,
     ]
-    for _ in range(ARDOUR_TRIES):  # its exporter sometimes aborts by a race of its own, whatever the session
-        done = subprocess.run(command, capture_output=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, timeout=120)
+    for _ in range(
+        ARDOUR_TRIES - 1
+    ):  # its exporter sometimes aborts by a race of its own, whatever the session
         if done.returncode >= 0:
             break
+        done = subprocess.run(command, capture_output=True, timeout=120)
     assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
     return np.asarray(soundfile.read(out, always_2d=True)[0].T, np.float32)
 
