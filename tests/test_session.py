@@ -208,7 +208,7 @@ def export_from_ardour(path: Path, out: Path, rate: int) -> Audio:
     done = subprocess.run(command, capture_output=True, timeout=120)
     for _ in range(
         ARDOUR_TRIES - 1
-    ):  # its exporter sometimes aborts by a race of its own, whatever the session
+    ):  # 7.3's dies of a double free in one of eight runs; why is not known
         if done.returncode >= 0:
             break
         done = subprocess.run(command, capture_output=True, timeout=120)
