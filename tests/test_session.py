@@ -206,9 +206,7 @@ def export_from_ardour(path: Path, out: Path, rate: int) -> Audio:
         path.stem,
     ]
     done = subprocess.run(command, capture_output=True, timeout=120)
-    for _ in range(
-        ARDOUR_TRIES - 1
-    ):  # 7.3's dies of a double free in one of eight runs; why is not known
+    for _ in range(ARDOUR_TRIES - 1):  # 7.3's dies of a double free in one of eight runs; why is not known
         if done.returncode >= 0:
             break
         done = subprocess.run(command, capture_output=True, timeout=120)
