@@ -82,7 +82,12 @@ def save_average(network: nn.Module, folder: Path, stem: str) -> Path:
 
 
 def open_course(
-    folder: Path, config: LariatConfig, start: Path | None, decay: float, device: str = "cpu"
+    folder: Path,
+    config: LariatConfig,
+    start: Path | None,
+    decay: float,
+    device: str = "cpu",
+    short: bool = False,
 ) -> Course:
     """Go on with the run in `folder`, or begin it: from the weights at `start` if given, else from chance."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +100,7 @@ def open_course(
                 f"weights {start.name!r} are for another network; unknown {missing.unexpected_keys[:3]!r}"
             )
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    course = Course(folder, network, make_optimisers(network), Average(network, decay))
+    course = Course(folder, network, make_optimisers(network, short=short), Average(network, decay))
     if kept.exists():
         _restore(course, torch.load(kept, map_location=device, weights_only=True))
     return course

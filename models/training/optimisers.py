@@ -17,12 +17,21 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum made orthogonal, for matrices; kernels count as (out, rest) matrices."""
+    """Momentum made orthogonal, for matrices; kernels count as (out, rest) matrices.
+
+    `short` computes the Newton-Schulz steps in 16 bits: wherever they go, the next step corrects it.
+    """
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float = 1e-3, weight_decay: float = 0.02, momentum: float = 0.95
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        weight_decay: float = 0.02,
+        momentum: float = 0.95,
+        short: bool = False,
     ):
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+        self._short = short
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -35,7 +44,8 @@ class Muon(torch.optim.Optimizer):
     def _move(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         momentum = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
         momentum.lerp_(gradient, 1 - group["momentum"])
-        step = orthogonal(gradient.lerp(momentum, group["momentum"]).flatten(1))
+        matrix = gradient.lerp(momentum, group["momentum"]).flatten(1)
+        step = orthogonal(matrix.bfloat16()).float() if self._short else orthogonal(matrix)
         weight.mul_(1 - group["lr"] * group["weight_decay"])
         weight.add_(step.view_as(weight), alpha=-group["lr"] * 0.2 * max(step.shape) ** 0.5)
 
@@ -52,7 +62,9 @@ def orthogonal(matrix: Tensor) -> Tensor:
     return x.T if tall else x
 
 
-def make_optimisers(network: nn.Module, adam_lr: float = 1e-3) -> list[torch.optim.Optimizer]:
+def make_optimisers(
+    network: nn.Module, adam_lr: float = 1e-3, short: bool = False
+) -> list[torch.optim.Optimizer]:
     """Share a network's weights out between AdamW and Muon."""
     named = list(network.named_parameters())
     to_muon = [p for name, p in named if p.ndim >= 2 and not name.startswith(BY_ADAMW)]
@@ -60,7 +72,7 @@ def make_optimisers(network: nn.Module, adam_lr: float = 1e-3) -> list[torch.opt
     decayed = [p for _, p in named if p.ndim >= 2 and id(p) not in kept]
     plain = [p for _, p in named if p.ndim < 2]
     groups = [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}]
-    return [torch.optim.AdamW(groups, lr=adam_lr, betas=(0.9, 0.98)), Muon(to_muon)]
+    return [torch.optim.AdamW(groups, lr=adam_lr, betas=(0.9, 0.98)), Muon(to_muon, short=short)]
 
 
 class Average(Generic[Net]):

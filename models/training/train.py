@@ -26,7 +26,7 @@ from soundlasso.models.training.device import DeviceMixer
 from soundlasso.models.training.examples import Example
 from soundlasso.models.training.loss import PRESENCE_WEIGHT, gain_loss, presence_loss
 from soundlasso.models.training.mix import read_shard, shard_paths
-from soundlasso.models.training.options import cache_option
+from soundlasso.models.training.options import cache_option, short_option
 from soundlasso.models.training.queries import Asker, Batch, Words, make_batch
 from soundlasso.models.training.storage import Cache
 
@@ -168,10 +168,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="let the rate fall to zero over --minutes; keeps the state as it was",
     )
-    parser.add_argument(
-        "--short", action="store_true",
-        help="compute in 16 bits on the CPU as well; a quarter faster with AVX-512 BF16",
-    )  # fmt: skip
+    short_option(parser)
     parser.add_argument("--batch", type=int, default=10, help="examples a step (default: 10)")
     parser.add_argument("--frames", type=int, default=64, help="frames an example, at most 128 (default: 64)")
     parser.add_argument("--queries", type=int, default=5, help="queries an example (default: 5)")
@@ -217,7 +214,9 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     cache = Cache.open(options.cache)
     folder = cache.room("runs") / options.name
-    course = open_course(folder, config_of(options), options.start, options.decay, options.device)
+    course = open_course(
+        folder, config_of(options), options.start, options.decay, options.device, options.short
+    )
     torch.manual_seed(course.step)
     draws = from_shards if options.device == "cpu" else on_device
     run(course, *draws(cache, options, course.step), options)

@@ -27,7 +27,7 @@ from soundlasso.models.training.examples import LENGTH, spectra, to_bands
 from soundlasso.models.training.loss import ABSENT_WEIGHT, gain_loss
 from soundlasso.models.training.mix import read_shard, shard_paths
 from soundlasso.models.training.optimisers import Average, make_optimisers
-from soundlasso.models.training.options import cache_option
+from soundlasso.models.training.options import cache_option, short_option
 from soundlasso.models.training.queries import Asker, Batch, Words
 from soundlasso.models.training.scenes import Chooser, training_scene
 from soundlasso.models.training.storage import Cache
@@ -94,13 +94,13 @@ TRIALS = {
 }
 
 
-def learn(trial: Trial, cache: Cache, minutes: float, pause: Path) -> dict[str, float]:
+def learn(trial: Trial, cache: Cache, minutes: float, pause: Path, short: bool = False) -> dict[str, float]:
     """Make one trial and return its figures."""
     torch.manual_seed(0)
     asker = Asker(Words(cache), Bank(cache, "train").sounds, N_QUERIES)
     pool = trial.pool(cache, "train", asker, 0)
     network = trial.network(trial.config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    course = Course(cache.root, network, make_optimisers(network), Average(network))
+    course = Course(cache.root, network, make_optimisers(network, short=short), Average(network))
     began, allowed_s = time.process_time(), 60 * minutes
     while (used_s := time.process_time() - began) < allowed_s:
         while pause.exists():
@@ -109,7 +109,7 @@ def learn(trial: Trial, cache: Cache, minutes: float, pause: Path) -> dict[str, 
         course.set_rate(RATE * min(1.0, 4 * (1 - used_s / allowed_s)))  # the last quarter cools
         batch = pool.draw(N_EXAMPLES, N_FRAMES)
         batch = batch._replace(features=recolour(batch.features, trial.equaliser_db))
-        course.learn(step_loss(course.network, batch, trial.loss))
+        course.learn(step_loss(course.network, batch, trial.loss, short))
     return {"steps": float(course.step), **figures(course.average.network, cache, asker)}
 
 
@@ -175,6 +175,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="trials", description=__doc__)
     cache_option(parser)
     parser.add_argument("--minutes", type=float, default=20.0, help="of processor time each (default: 20)")
+    short_option(parser)
     parser.add_argument(
         "--ceilings", action="store_true", help="also print what a phase residual could bring"
     )
@@ -185,7 +186,7 @@ def main(arguments: list[str] | None = None) -> None:
     made = rows(path)
     for name, trial in TRIALS.items():
         if name not in {row["trial"] for row in made}:
-            found = learn(trial, cache, options.minutes, cache.room("runs") / "pause")
+            found = learn(trial, cache, options.minutes, cache.room("runs") / "pause", options.short)
             made.append({"trial": name, **{key: f"{found[key]:.5g}" for key in COLUMNS[1:]}})
             keep(path, made)
             print(table(made[-1:]).splitlines()[-1], flush=True)

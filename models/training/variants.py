@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from soundlasso.models.lariat import Lariat, LariatConfig, query_mlp
+from soundlasso.models.lariat import Lariat, LariatConfig, mix, query_mlp
 
 LOOKAHEAD_FRAMES = 2
 
@@ -46,6 +46,6 @@ class Modulated(Lariat):
         scale, shift = self.query_bottom(queries).chunk(2, -1)  # (B, Q, d)
         asked = (deep[:, :, None] * (1 + scale) + shift).flatten(1, 2)
         maps = self.rise([level.repeat_interleave(n_queries, 0) for level in falling], asked)
-        mixed = torch.einsum("ntfd,nd->ntf", maps, self.query_weights(queries).flatten(0, 1))
+        mixed = mix(maps, self.query_weights(queries).flatten(0, 1)[:, None])[:, 0]
         logits = mixed.view(-1, n_queries, *mixed.shape[1:]) + self.query_prior(queries)[:, :, None]
         return logits, self.presence(deep.transpose(0, 1), queries)
