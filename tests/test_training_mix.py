@@ -22,7 +22,7 @@ from soundlasso.models.training.examples import (
     spectra,
     training_example,
 )
-from soundlasso.models.training.mix import make_shard, read_shard, shard_paths
+from soundlasso.models.training.mix import make_shard, next_path, read_shard, shard_paths
 from soundlasso.models.training.queries import (
     FRAME_RATE,
     Asker,
@@ -195,6 +195,18 @@ def test_shards_are_read_as_they_were_written(cache: Cache, bank: Bank):
     np.testing.assert_array_equal(shard.gains[0], first.gains)
     assert make_shard(cache, "train", 1).stem > path.stem
     assert len(shard_paths(cache, "train")) == 2
+
+
+def test_an_empty_folder_can_begin_with_other_mixtures(tmp_path: Path):
+    cache = make_cache(tmp_path)
+    drawn = []
+    for first in (7, 300):
+        path = make_shard(cache, "train", 4, first=first)
+        assert path.stem == f"{first:08d}"
+        drawn.append(read_shard(path).mixture)
+        assert int(next_path(cache, "train", first).stem) == first + 1
+        path.unlink()
+    assert not np.array_equal(*drawn)
 
 
 def test_a_room_leaves_the_direct_sound_and_adds_a_tail():

@@ -36,6 +36,7 @@ SIZES = [
 ]
 SINGULAR = (0.65, 1.25)  # Muon's five steps bring singular values this near to one
 ROUNDING = 1e-6
+SHORT_STEP = 0.05  # 8 bits of mantissa, through five squarings
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +67,52 @@ def test_muon_makes_steps_orthogonal(shape: tuple[int, int]):
     assert SINGULAR[0] < moved[kept].min() and moved.max() < SINGULAR[1]
 
 
-def test_muon_goes_downhill():
+@pytest.mark.parametrize("short", [False, True])
+def test_muon_goes_downhill(short: bool):
     weight = torch.nn.Parameter(torch.randn(6, 6, generator=torch.Generator().manual_seed(0)))
-    optimiser = Muon([weight], lr=0.15)
+    optimiser = Muon([weight], lr=0.15, short=short)
     before = float((weight.detach() ** 2).sum())
     for _ in range(50):
         optimiser.zero_grad()
         (weight**2).sum().backward()
         optimiser.step()
     assert float((weight.detach() ** 2).sum()) < 0.1 * before
+
+
+def test_short_steps_are_orthogonal_to_within_16_bits():
+    moved = []
+    for short in (False, True):
+        weight = torch.nn.Parameter(torch.zeros(128, 384))
+        weight.grad = torch.randn(128, 384, generator=torch.Generator().manual_seed(2))
+        Muon([weight], lr=1.0, weight_decay=0, short=short).step()
+        moved.append(weight.detach())
+    apart = float((moved[0] - moved[1]).norm() / moved[0].norm())
+    assert 0 < apart < SHORT_STEP
+
+
+def test_gradients_stay_channels_last_on_their_way_down():
+    """In any other layout batch norm, ReLU and the maps take several times as long."""
+    network = Lariat(SMALL).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    kept: dict[str, bool] = {}
+
+    def watch(name: str, out: torch.Tensor) -> None:
+        out.register_hook(
+            lambda grad: kept.update({name: grad.is_contiguous(memory_format=torch.channels_last)})
+        )
+
+    for name, module in network.named_modules():
+        if isinstance(module, (torch.nn.BatchNorm2d, torch.nn.Conv2d)):
+            module.register_forward_hook(lambda _module, _in, out, name=name: watch(name, out))
+    listen = network.listen
+
+    def watched(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        maps, bottom = listen(features)
+        maps.register_hook(lambda grad: kept.update({"maps": grad.is_contiguous()}))  # (B, T, F, D)
+        return maps, bottom
+
+    network.listen = watched  # type: ignore[method-assign]
+    train.step_loss(network, a_batch()).backward()
+    assert len(kept) > 20 and all(kept.values()), [name for name, well in kept.items() if not well]
 
 
 def test_every_weight_has_one_optimiser():

@@ -9,7 +9,7 @@ from soundlasso.models.training.queries import Batch
 TARGET_FLOOR = 0.05
 """Share of the mixture under which a target's error no longer counts relative to the target."""
 ABSENT_WEIGHT = 0.35
-PRESENCE_WEIGHT = 0.15
+PRESENCE_WEIGHT = 0.3
 
 
 def gain_loss(gains: Tensor, batch: Batch) -> Tensor:

@@ -45,19 +45,19 @@ def shard_paths(cache: Cache, split: str) -> list[Path]:
     return sorted(cache.room(f"shards/{split}").glob("*.npz"))
 
 
-def next_path(cache: Cache, split: str) -> Path:
-    """Return where the next shard goes; numbers only rise."""
+def next_path(cache: Cache, split: str, first: int = 0) -> Path:
+    """Return where the next shard goes; numbers only rise, from `first` on in an empty folder."""
     paths = shard_paths(cache, split)
-    number = int(paths[-1].stem) + 1 if paths else 0
+    number = int(paths[-1].stem) + 1 if paths else first
     return cache.room(f"shards/{split}") / f"{number:08d}.npz"
 
 
-def make_shard(cache: Cache, split: str, n_examples: int) -> Path:
+def make_shard(cache: Cache, split: str, n_examples: int, first: int = 0) -> Path:
     """Make one shard; the same number gives the same examples from the same bank.
 
     The bank is opened anew, which is quick, so that material that has come since is used.
     """
-    path, bank = next_path(cache, split), Bank(cache, split)
+    path, bank = next_path(cache, split, first), Bank(cache, split)
     rng = random.Random(f"{split} {path.stem}")
     chooser = Chooser(bank, rng)
     write_shard(path, [training_example(bank, chooser, rng) for _ in range(n_examples)])
@@ -75,11 +75,15 @@ def main() -> None:
         "--refresh-s", type=float, default=90.0, metavar="SECONDS",
         help="then replace the oldest shard this often; 0 stops when the folder is full (default: 90)",
     )  # fmt: skip
+    parser.add_argument(
+        "--first", type=int, default=0, metavar="NUMBER",
+        help="of the first training shard in an empty folder; other numbers, other mixtures (default: 0)",
+    )  # fmt: skip
     options = parser.parse_args()
     torch.set_num_threads(1)
     cache = Cache.open(options.cache)
     _fill(cache, "valid", VALID_SHARDS)
-    _fill(cache, "train", options.shards)
+    _fill(cache, "train", options.shards, options.first)
     while options.refresh_s:
         began = time.monotonic()
         make_shard(cache, "train", SHARD_EXAMPLES)
@@ -88,11 +92,11 @@ def main() -> None:
         time.sleep(max(0.0, options.refresh_s - (time.monotonic() - began)))
 
 
-def _fill(cache: Cache, split: str, count: int) -> None:
+def _fill(cache: Cache, split: str, count: int, first: int = 0) -> None:
     missing = max(0, count - len(shard_paths(cache, split)))
     with progress(f"{split} shards", missing) as advance:
         for _ in range(missing):
-            make_shard(cache, split, SHARD_EXAMPLES)
+            make_shard(cache, split, SHARD_EXAMPLES, first)
             advance("")
 
 

@@ -14,6 +14,7 @@ import torch
 
 from soundlasso.models.checkpoint import load_safetensors, save_safetensors, write_whole
 from soundlasso.models.text import MiniLM
+from soundlasso.models.training import trials
 from soundlasso.models.training.bank import Bank
 from soundlasso.models.training.evaluate import Listener, Row, by_class, measure, table
 from soundlasso.models.training.options import cache_option
@@ -21,12 +22,8 @@ from soundlasso.models.training.recordings import packages
 from soundlasso.models.training.storage import SAMPLE_RATE, Cache
 from soundlasso.models.training.vocabulary import MUSICAL, SPEECH
 
-LIMITS = """\
-It learned from recordings that happen to be free (games, desktops, drum kits, spoken prompts and three
-soundfonts), and from effects made by formula where there were only seconds of them. So it does badly at
-singing (of which there is next to none), at telling a lead from a rhythm guitar, at dense mixes of many
-instruments, and at effects of which there were only a few recordings. It hears one mono signal in bands:
-what two sources share within one band at one time cannot be parted."""
+HERE = Path(__file__).parent
+"""Where what people wrote about the weights lies: `limits.md`, `story.md`, and the trials."""
 CURVE_ROWS = 12
 
 
@@ -94,13 +91,19 @@ By class, the worst first:
 
 ## What it does badly
 
-{LIMITS}
+{(HERE / "limits.md").read_text().rstrip()}
 
 ## How it learned
 
-Gains in decibels of the bands' domain, on held-out and on seen sources of training-like mixtures.
+{(HERE / "story.md").read_text().rstrip()}
 
 {curve(run)}
+
+## Trials
+
+One change at a time, from chance, as long as the others on one thread; gains as above.
+
+{trials.table(trials.rows(trials.MADE))}
 
 ## Data
 

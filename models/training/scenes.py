@@ -110,6 +110,10 @@ def training_scene(bank: Bank, chooser: Chooser, rng: random.Random, length: int
     def rate() -> float:
         return float(2 ** rng.uniform(-0.3, 0.3)) if rng.random() < 0.4 else 1.0
 
+    def any_size() -> float:
+        """Dogs, engines and bells come in more sizes than voices and instruments, and fewer recordings."""
+        return float(2 ** rng.uniform(-0.6, 0.6)) if rng.random() < 0.6 else 1.0
+
     kind = rng.random()
     count = rng.choice((1, 2, 2, 2, 3, 3))
     if kind < 0.34 and bank.pieces:
@@ -121,12 +125,10 @@ def training_scene(bank: Bank, chooser: Chooser, rng: random.Random, length: int
     elif kind < 0.58 and "music" in bank.by_sound:
         scene, over = [Layer("music", (bank.track("music", length, rng, rate()),))], rng.random() < 0.8
     elif kind < 0.76:
-        scene, over = loose(bank, rng, length, chooser.effect, count, rate), True
+        scene, over = loose(bank, rng, length, chooser.effect, count, any_size), True
     else:
-        scene, over = (
-            loose(bank, rng, length, rng.choice((chooser.effect, chooser.anything)), count, rate),
-            False,
-        )
+        choose, size = rng.choice(((chooser.effect, any_size), (chooser.anything, rate)))
+        scene, over = loose(bank, rng, length, choose, count, size), False
     if over and not any(layer.sound in SPEECH for layer in scene):
         present = tuple(layer.sound for layer in scene if layer.sound not in ("choir", "crowd_chatter"))
         scene += loose(bank, rng, length, chooser.speech, 1, rate, present)

@@ -34,6 +34,8 @@ from soundlasso.models.training.storage import Cache
 from soundlasso.models.training.train import VALIDATION_EXAMPLES, Pool, fixed_batches, measure, step_loss
 from soundlasso.models.training.variants import HalfRate, Lookahead, Modulated
 
+MADE = Path(__file__).with_name("trials.csv")
+"""The trials that the network was chosen by, as they are kept with the code."""
 N_EXAMPLES, N_FRAMES, N_QUERIES, RATE = 10, 64, 5, 2e-3
 CEILING_SCENES = 100
 COLUMNS: Sequence[str] = (
