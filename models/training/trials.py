@@ -85,13 +85,13 @@ TRIALS = {
     "as it is": Trial(),
     "half the channels": Trial(replace(AS_IT_IS, channels=(8, 16, 24, 32))),
     "half as many channels again": Trial(replace(AS_IT_IS, channels=(24, 48, 72, 96))),
-    "1 scan in place of 3": Trial(replace(AS_IT_IS, n_scans=1)),
-    "6 scans": Trial(replace(AS_IT_IS, n_scans=6)),
-    "21 frames a second in place of 43": Trial(network=HalfRate),
     "2 frames of lookahead": Trial(network=Lookahead),
     "queries at the bottom too": Trial(network=Modulated),
+    "21 frames a second in place of 43": Trial(network=HalfRate),
+    "6 scans in place of 3": Trial(replace(AS_IT_IS, n_scans=6)),
     "loss not relative to the target": Trial(loss=absolute_loss),
     "all classes as often": Trial(pool=EvenPool),
+    "1 scan": Trial(replace(AS_IT_IS, n_scans=1)),
     "mixtures through equalisers": Trial(equaliser_db=4.0),
 }
 
