@@ -32,10 +32,10 @@ PAST_FRAMES = 2  # frames before the present one that a 3x3 convolution sees
 class LariatConfig:
     """What shapes the network; it is stored beside the weights."""
 
-    channels: tuple[int, ...] = (16, 32, 48, 64)
-    n_maps: int = 24
-    bottom: int = 128
-    n_scans: int = 3
+    channels: tuple[int, ...] = (32, 48, 64, 96)
+    n_maps: int = 48
+    bottom: int = 192
+    n_scans: int = 5
     query_hidden: int = 256
     presence: bool = False
 

@@ -194,7 +194,7 @@ def test_a_run_can_begin_from_weights_without_presence(tmp_path: Path):
     path = save_safetensors(plain.state_dict(), tmp_path, "plain")
     course = open_course(tmp_path / "run", SMALL, path, 0.9)
     assert torch.equal(course.network.squeeze.weight, plain.squeeze.weight)
-    with pytest.raises(RuntimeError, match="size mismatch"):
+    with pytest.raises(ValueError, match="keeps its levels"):
         open_course(tmp_path / "other", LariatConfig(presence=True), path, 0.9)
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from soundlasso.models.checkpoint import load_safetensors, save_safetensors
 from soundlasso.models.lariat import Lariat, LariatConfig
 from soundlasso.models.training.optimisers import Average, make_optimisers
+from soundlasso.models.training.widen import widen
 
 WARM_UP_STEPS = 200
 
@@ -89,16 +90,15 @@ def open_course(
     device: str = "cpu",
     short: bool = False,
 ) -> Course:
-    """Go on with the run in `folder`, or begin it: from the weights at `start` if given, else from chance."""
+    """Go on with the run in `folder`, or begin it: from the weights at `start` if given, else from chance.
+
+    Weights of a smaller network are widened to the one that `config` shapes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / "state.pt"
     network = Lariat(config)
     if start and not kept.exists():
-        missing = network.load_state_dict(load_safetensors(start), strict=False)
-        if missing.unexpected_keys:
-            raise ValueError(
-                f"weights {start.name!r} are for another network; unknown {missing.unexpected_keys[:3]!r}"
-            )
+        network.load_state_dict(widen(load_safetensors(start), config))
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     course = Course(folder, network, make_optimisers(network, short=short), Average(network, decay))
     if kept.exists():

@@ -67,7 +67,8 @@ def absolute_loss(gains: Tensor, batch: Batch) -> Tensor:
     return (wrong * count).sum() / count.sum()
 
 
-AS_IT_IS = LariatConfig(presence=True)
+AS_IT_IS = LariatConfig(channels=(16, 32, 48, 64), n_maps=24, bottom=128, n_scans=3, presence=True)
+"""What the trials vary: the network before it grew."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class Trial:
 TRIALS = {
     "as it is": Trial(),
     "half the channels": Trial(replace(AS_IT_IS, channels=(8, 16, 24, 32))),
+    "twice the maps": Trial(replace(AS_IT_IS, n_maps=48)),
+    "twice the bottom": Trial(replace(AS_IT_IS, bottom=256)),
     "half as many channels again": Trial(replace(AS_IT_IS, channels=(24, 48, 72, 96))),
     "2 frames of lookahead": Trial(network=Lookahead),
     "queries at the bottom too": Trial(network=Modulated),
