@@ -1,5 +1,6 @@
 """Tests of mixtures: what is laid where, ideal gains, shards, and the same made on a device."""
 
+import copy
 import random
 from pathlib import Path
 
@@ -34,7 +35,7 @@ from soundlasso.models.training.queries import (
 )
 from soundlasso.models.training.scenes import MAX_LAYERS, Chooser, band, training_scene
 from soundlasso.models.training.storage import SAMPLE_RATE, Cache, Clip
-from soundlasso.models.training.vocabulary import GROUPS, NUMBER, SOUNDS, alike
+from soundlasso.models.training.vocabulary import GROUPS, NUMBER, SOUNDS, SPEECH, alike
 from tests.training_material import LOOSE, PIECES, make_cache
 
 GAIN_STEP = 1 / 255  # gains are stored in eight bits
@@ -109,6 +110,16 @@ def test_scenes_have_one_to_five_layers_of_known_classes(bank: Bank):
     assert {1, 2, 3, 4} <= {len(scene) for scene in scenes}
     assert {layer.sound for scene in scenes for layer in scene} == set(bank.sounds)
     assert any(len(layer.tracks) == 2 for scene in scenes for layer in scene)
+
+
+def test_some_voices_over_music_sing_where_there_are_singers(bank: Bank):
+    silent = Chooser(bank, random.Random(0))
+    assert {silent.voice() for _ in range(50)} <= set(SPEECH)
+    choir = copy.copy(bank)
+    choir.sounds = [*bank.sounds, "singing"]
+    chooser = Chooser(choir, random.Random(0))
+    sung = sum(chooser.voice() == "singing" for _ in range(300))
+    assert 70 < sung < 140
 
 
 def test_a_source_alone_has_gain_one_wherever_it_sounds():

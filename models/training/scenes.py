@@ -76,6 +76,7 @@ class Chooser:
         self._rng = rng
         have = set(bank.sounds)
         self._speech = [s for s in SPEECH if s in have]
+        self._sings = "singing" in have
         self._music = sorted(have & MUSICAL)
         self._wanted_music = [s for s in WANTED_MUSIC if s in have]
         self._effects = sorted(have - MUSICAL - set(SPEECH) - {"music"})
@@ -86,6 +87,10 @@ class Chooser:
     def speech(self) -> str:
         """Draw a voice."""
         return self._rng.choice(self._speech)
+
+    def voice(self) -> str:
+        """Draw what people do over music: a third of them sing."""
+        return "singing" if self._sings and self._rng.random() < 0.35 else self.speech()
 
     def music(self) -> str:
         """Draw an instrument."""
@@ -115,6 +120,7 @@ def training_scene(bank: Bank, chooser: Chooser, rng: random.Random, length: int
         return float(2 ** rng.uniform(-0.6, 0.6)) if rng.random() < 0.6 else 1.0
 
     kind = rng.random()
+    musical = kind < 0.58
     count = rng.choice((1, 2, 2, 2, 3, 3))
     if kind < 0.34 and bank.pieces:
         scene = band(bank, rng, length, rng.choice((1, 2, 3, 3, 4, 4)), rate())
@@ -131,7 +137,7 @@ def training_scene(bank: Bank, chooser: Chooser, rng: random.Random, length: int
         scene, over = loose(bank, rng, length, choose, count, size), False
     if over and not any(layer.sound in SPEECH for layer in scene):
         present = tuple(layer.sound for layer in scene if layer.sound not in ("choir", "crowd_chatter"))
-        scene += loose(bank, rng, length, chooser.speech, 1, rate, present)
+        scene += loose(bank, rng, length, chooser.voice if musical else chooser.speech, 1, rate, present)
     if rng.random() < 0.08:
         scene = _doubled(bank, scene, rng, length, rate)
     return scene[:MAX_LAYERS]

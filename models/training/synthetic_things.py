@@ -437,6 +437,32 @@ def hand_clap(rng: Rng, n: int) -> Wave:
     return repeated(rng, n, rng.uniform(0.25, 0.8), clap, 0.03)
 
 
+def beatbox(rng: Rng, n: int) -> Wave:
+    """Play a mouth that drums: lips, teeth and throat, in time."""
+    step_s = rng.uniform(0.1, 0.18)
+
+    def hit(r: Rng) -> Wave:
+        kind = r.choice(("lips", "teeth", "throat"))
+        if kind == "lips":
+            return through(thump(r, r.uniform(60, 130), 0.15, 0.6), [r.uniform(150, 400)], 1, 0.7)
+        if kind == "teeth":
+            return burst(r, r.uniform(0.03, 0.15), 4000, 14000)
+        return through(burst(r, r.uniform(0.08, 0.2), 500, 9000, 1), [1000, 2500], 2, 0.5)
+
+    return repeated(rng, n, step_s * rng.choice((1, 2)), hit, 0.02, 8)
+
+
+def scratch_vinyl(rng: Rng, n: int) -> Wave:
+    """Play a record that is pushed and pulled: what is on it glides up and down."""
+
+    def push(r: Rng) -> Wave:
+        length = samples(r.uniform(0.08, 0.3))
+        speed = swelling(length, r.uniform(0.3, 0.7)) + 0.05
+        return (buzz(r, r.uniform(150, 500) * speed + 30, 0.7) + coloured(r, length, 300, 6000)) * speed
+
+    return repeated(rng, n, rng.uniform(0.15, 0.35), push, 0.2, 6)
+
+
 def bang(rng: Rng, decay_s: float, low_hz: float, high_hz: float) -> Wave:
     """Play an explosion: a crack, and a tail that darkens."""
     n = samples(decay_s)
@@ -569,7 +595,8 @@ THINGS: dict[str, Maker] = {
     "glass_clink": metal(1800, 5000, 0.4, 0.5, 6), "triangle": metal(2500, 5000, 2.0, 0.8),
     "gong": metal(80, 250, 4.0, 2.5, 14), "coins": coins, "glass_break": glass_break, "crash": glass_break,
     "wood_hit": wood(150, 700, 0.1, 0.5), "axe_chop": wood(80, 250, 0.15, 0.9),
-    "woodblock": wood(700, 2000, 0.08, 0.35), "ball": wood(70, 200, 0.1, 0.6), "door": door,
+    "woodblock": wood(700, 2000, 0.08, 0.35), "castanets": wood(1200, 3000, 0.04, 0.12),
+    "beatbox": beatbox, "scratch_vinyl": scratch_vinyl, "ball": wood(70, 200, 0.1, 0.6), "door": door,
     "wood_creak": wood_creak, "footsteps": footsteps, "typing": clicks(800, 5000, 0.14, 0.5),
     "mouse_click": clicks(2000, 6000, 0.6, 0.4), "switch_click": clicks(600, 4000, 1.0, 0.3),
     "camera": clicks(900, 5000, 1.4, 0.3), "gun_reload": clicks(500, 3000, 0.5, 0.4),
