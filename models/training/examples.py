@@ -12,7 +12,7 @@ from soundlasso.models.training.augment import band_limit, equaliser, room
 from soundlasso.models.training.bank import Bank
 from soundlasso.models.training.scenes import MAX_LAYERS, Chooser, Scene, training_scene
 from soundlasso.models.training.timbre import another, body
-from soundlasso.models.training.vocabulary import NUMBER
+from soundlasso.models.training.vocabulary import MUSICAL, NUMBER, SPEECH
 
 HOP_SAMPLES = 1024
 N_FRAMES = 128
@@ -20,8 +20,11 @@ LENGTH = (N_FRAMES + OVERLAP - 1) * HOP_SAMPLES
 LEVEL = 0.03
 """Root mean square of a mixture's spectrum over bins and frames, as stored; training varies it."""
 POWER_FLOOR = 1e-9
-FORMANT_OCTAVES = 0.2
-"""How far formants move: a woman stays a woman, a viola a viola."""
+FORMANT_OCTAVES, FORMANTS_MOVE = 0.2, 0.25
+"""How far formants move, and how often: a woman stays a woman, a viola a viola."""
+EFFECT_OCTAVES, EFFECTS_MOVE = 0.6, 0.5
+"""The same for effects, of which there are fewer recordings: any dog is a dog."""
+COLOUR_DB, EFFECT_COLOUR_DB = 3.5, 6.0
 _HANN = Hann(HOP_SAMPLES)
 
 
@@ -51,8 +54,10 @@ def training_example(bank: Bank, chooser: Chooser, rng: random.Random) -> Exampl
         scene = training_scene(bank, chooser, rng, LENGTH)
     dry = [another(layer.render(LENGTH), rng) for layer in scene]
     heard = np.stack([room(audio, rng) if rng.random() < 0.3 else audio for audio in dry])
-    sources = np.stack([_reshaped(source, rng) for source in spectra(heard)])  # (S, T, bins)
-    sources *= np.stack([_colour(rng) for _ in scene])[:, None]
+    effects = [layer.sound not in MUSICAL and layer.sound not in SPEECH for layer in scene]
+    spoilt = [_reshaped(source, rng, each) for source, each in zip(spectra(heard), effects, strict=True)]
+    sources = np.stack(spoilt)  # (S, T, bins)
+    sources *= np.stack([_colour(rng, each) for each in effects])[:, None]
     level = np.sqrt(np.mean(np.abs(sources) ** 2, axis=(1, 2), keepdims=True)) + 1e-9
     gain_db = np.array([rng.uniform(-10, 10) for _ in scene], np.float32)[:, None, None]
     sources *= 10 ** (gain_db / 20) / level
@@ -61,12 +66,14 @@ def training_example(bank: Bank, chooser: Chooser, rng: random.Random) -> Exampl
     return describe(sources, [layer.sound for layer in scene])
 
 
-def _reshaped(source: np.ndarray, rng: random.Random) -> np.ndarray:
-    return body(source, rng.uniform(-FORMANT_OCTAVES, FORMANT_OCTAVES)) if rng.random() < 0.25 else source
+def _reshaped(source: np.ndarray, rng: random.Random, effect: bool) -> np.ndarray:
+    octaves, often = (EFFECT_OCTAVES, EFFECTS_MOVE) if effect else (FORMANT_OCTAVES, FORMANTS_MOVE)
+    return body(source, rng.uniform(-octaves, octaves)) if rng.random() < often else source
 
 
-def _colour(rng: random.Random) -> np.ndarray:
-    gain = equaliser(N_BINS, rng) if rng.random() < 0.6 else np.ones(N_BINS, np.float32)
+def _colour(rng: random.Random, effect: bool) -> np.ndarray:
+    spread_db = EFFECT_COLOUR_DB if effect else COLOUR_DB
+    gain = equaliser(N_BINS, rng, spread_db) if rng.random() < 0.6 else np.ones(N_BINS, np.float32)
     return gain * band_limit(N_BINS, rng) if rng.random() < 0.12 else gain
 
 

@@ -8,7 +8,7 @@ from soundlasso.models.training.queries import Batch
 
 TARGET_FLOOR = 0.05
 """Share of the mixture under which a target's error no longer counts relative to the target."""
-ABSENT_WEIGHT = 0.35
+ABSENT_WEIGHT = 0.5
 PRESENCE_WEIGHT = 0.3
 
 
