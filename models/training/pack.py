@@ -66,6 +66,19 @@ def curve(run: Path) -> str:
     return "\n".join(lines)
 
 
+def tried(rows: list[dict[str, str]]) -> str:
+    """Return a section about the trials, if there were any."""
+    if not rows:
+        return ""
+    return f"""
+## Trials
+
+One change at a time, from chance, as long as the others on one thread; gains as above.
+
+{trials.table(rows)}
+"""
+
+
 def card(weights: Path, run: Path, cache: Cache, rows: list[Row]) -> str:
     """Write the model card."""
     held = {split: hours(Bank(cache, split)) for split in ("train", "test")}
@@ -98,13 +111,7 @@ By class, the worst first:
 {(HERE / "story.md").read_text().rstrip()}
 
 {curve(run)}
-
-## Trials
-
-One change at a time, from chance, as long as the others on one thread; gains as above.
-
-{trials.table(trials.rows(trials.MADE))}
-
+{tried(trials.rows(trials.MADE))}
 ## Data
 
 {data}
@@ -115,7 +122,7 @@ From these Debian packages:
 """
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure, write the weights, write the card."""
     parser = argparse.ArgumentParser(prog="pack", description=__doc__)
     cache_option(parser)
@@ -129,7 +136,7 @@ def main() -> None:
     )
     parser.add_argument("--mixtures", type=int, default=60, help="of each test list (default: 60)")
     parser.add_argument("--threads", type=int, default=1, help="of torch (default: 1)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     cache = Cache.open(options.cache)
     run = cache.root / "runs" / options.name
