@@ -48,7 +48,7 @@ def test_a_hard_switch_would_be_heard() -> None:
     [
         {"queries": ["thunder"]},
         {"queries": ["thunder", "a flute"]},
-        {"avoid": ["a clarinet"]},
+        {"avoid": ["someone playing the flute"]},
         {"consistent": True},
         {"keep": "rest"},
         {"duck_db": -6.0},

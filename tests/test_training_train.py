@@ -1,5 +1,6 @@
 """Tests of learning: optimisers, losses, the state of a run, and whole runs on a tiny cache."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -100,9 +101,12 @@ def test_gradients_stay_channels_last_on_their_way_down():
             lambda grad: kept.update({name: grad.is_contiguous(memory_format=torch.channels_last)})
         )
 
+    def hook(name: str) -> Callable[[torch.nn.Module, object, torch.Tensor], None]:
+        return lambda _module, _inputs, out: watch(name, out)
+
     for name, module in network.named_modules():
         if isinstance(module, (torch.nn.BatchNorm2d, torch.nn.Conv2d)):
-            module.register_forward_hook(lambda _module, _in, out, name=name: watch(name, out))
+            module.register_forward_hook(hook(name))
     listen = network.listen
 
     def watched(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
