@@ -182,9 +182,7 @@ def plan_render(
     info = inspect_audio(mix)
     queries, avoid = check_sounds(queries, settings.avoid)
     check_changes(settings.changes, len(queries))
-    if isinstance(settings.gate_threshold, tuple) and len(settings.gate_threshold) != len(queries):
-        given = len(settings.gate_threshold)
-        raise SoundlassoError(f"{given} gate thresholds for {len(queries)} queries; give one for each")
+    _check_count(settings.gate_threshold, len(queries))
     settings = dataclasses.replace(settings, avoid=avoid)
     start, frames = region_frames(info, settings.start_s, settings.length_s)
     return RenderPlan(
@@ -196,6 +194,11 @@ def plan_render(
         output=choose_format(info, frames, format=settings.format, subtype=settings.subtype),
         **_place_files(info.path, queries, Path(out), settings),
     )
+
+
+def _check_count(thresholds: float | tuple[float, ...], n_queries: int) -> None:
+    if isinstance(thresholds, tuple) and len(thresholds) != n_queries:
+        raise SoundlassoError(f"{len(thresholds)} gate thresholds for {n_queries} queries; give one for each")
 
 
 class _Places(TypedDict):

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -197,10 +196,12 @@ def test_two_loads_at_once_export_one_graph(checkpoint: Path, monkeypatch: pytes
         without.setitem(sys.modules, "openvino", None)
         imported(checkpoint)
     exports: list[Path] = []
+    meeting = threading.Barrier(2)
 
     def counted(network: Callable[[], Any], folder: Path) -> Path | None:
         exports.append(folder)
-        time.sleep(0.3)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            meeting.wait(1.0)  # a second export, if there is one, comes here meanwhile
         return export_graph(network, folder)
 
     monkeypatch.setattr(catalog, "export_graph", counted)

@@ -19,6 +19,7 @@ from soundlasso.models.training.examples import (
     LENGTH,
     LEVEL,
     N_FRAMES,
+    OF_A_SIZE,
     describe,
     spectra,
     training_example,
@@ -330,3 +331,8 @@ def test_a_compact_bank_unpacks_to_the_same_clips(cache: Cache, tmp_path: Path):
         original = next(t for t in same if t.clip.piece == take.clip.piece)
         a, b = take.read(0, 30000), original.read(0, 30000)
         assert 10 * np.log10(np.mean((a - b) ** 2) / np.mean(b**2)) < -6
+
+
+def test_only_effects_come_in_any_size():
+    assert {"singing", "music", "violin", "drum_kit", "choir", *SPEECH} <= OF_A_SIZE
+    assert not {"dog", "car_engine", "rain", "door"} & OF_A_SIZE

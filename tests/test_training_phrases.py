@@ -8,9 +8,10 @@ import mido
 import numpy as np
 import pytest
 
+from soundlasso.models.training.casting import cast, pair_tasks, split_of
 from soundlasso.models.training.compose import KICK, SNARE, compose
 from soundlasso.models.training.fonts import GM_DRUMS, TEST_FAMILY, Kit, kits_from, presets
-from soundlasso.models.training.instruments import cast, runs, split_of
+from soundlasso.models.training.instruments import runs, unison
 from soundlasso.models.training.phrases import (
     HIGHEST,
     LOWEST,
@@ -151,3 +152,26 @@ def test_a_score_is_read_alike_wherever_it_is_installed(tmp_path: Path):
     read = _read(str(path))
     assert read is not None and len(read[1]) >= 2
     assert _read(str(elsewhere)) == read
+
+
+def test_pairs_are_of_one_class_and_of_two_families_none_of_them_the_test_one():
+    written = [compose(random.Random(seed), "p", 16.0) for seed in range(4)]
+    tasks = list(pair_tasks(random.Random(1), written, solos=1, pieces=4))
+    pairs = [(task.preset, task.second) for task in tasks if task.preset and task.second]
+    assert len(pairs) > 60
+    assert all(one.sound == other.sound and one.family != other.family for one, other in pairs)
+    assert TEST_FAMILY not in {preset.family for pair in pairs for preset in pair}
+    assert {task.clip.split for task in tasks} == {"train"}
+    for _, group in runs(tasks):
+        assert len({(t.preset and t.preset.family, t.second and t.second.family) for t in group}) == 1
+
+
+def test_in_unison_both_are_heard():
+    rng = np.random.default_rng(0)
+    one, other = rng.standard_normal((2, 1000)).astype(np.float32) * np.array([[1.0], [0.01]])
+    levels_db = []
+    for seed in range(200):
+        mixed = unison(one, other, random.Random(seed))
+        (a, b), *_ = np.linalg.lstsq(np.stack([one, other], 1), mixed, rcond=None)
+        levels_db.append(20 * np.log10(b / a) - 40)  # as both were made equally loud
+    assert -10.5 < min(levels_db) < -8 and 8 < max(levels_db) < 10.5

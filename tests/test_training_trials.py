@@ -121,13 +121,13 @@ def test_ceilings_are_those_of_a_slow_loop():
 def test_every_trial_is_made_once(
     cache: Cache, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    asked = ["--cache", str(cache.root), "--minutes", "0.01"]
-    monkeypatch.setattr(trials, "TRIALS", {name: trials.TRIALS[name] for name in ("as it is", "1 scan")})
+    asked = ["--cache", str(cache.root), "--minutes", "0.01", "--jobs", "2"]
+    monkeypatch.setattr(trials, "TRIALS", {name: trials.TRIALS[name] for name in ("as it is", "6 scans")})
     trials.main(asked)
     path: Path = cache.root / "runs" / "trials.csv"
     made = path.read_bytes()
     rows = capsys.readouterr().out.splitlines()[-2:]
-    assert [row.split(" | ")[0] for row in rows] == ["| as it is", "| 1 scan"]
+    assert [row.split(" | ")[0] for row in rows] == ["| as it is", "| 6 scans"]
     assert all(int(float(row.split(" | ")[1])) >= 1 for row in rows)
     trials.main(asked)
     assert path.read_bytes() == made

@@ -24,6 +24,7 @@ FORMANT_OCTAVES, FORMANTS_MOVE = 0.2, 0.25
 """How far formants move, and how often: a woman stays a woman, a viola a viola."""
 EFFECT_OCTAVES, EFFECTS_MOVE = 0.6, 0.5
 """The same for effects, of which there are fewer recordings: any dog is a dog."""
+OF_A_SIZE = MUSICAL.union(SPEECH, ("singing", "music"))
 COLOUR_DB, EFFECT_COLOUR_DB = 3.5, 6.0
 _HANN = Hann(HOP_SAMPLES)
 
@@ -54,7 +55,7 @@ def training_example(bank: Bank, chooser: Chooser, rng: random.Random) -> Exampl
         scene = training_scene(bank, chooser, rng, LENGTH)
     dry = [another(layer.render(LENGTH), rng) for layer in scene]
     heard = np.stack([room(audio, rng) if rng.random() < 0.3 else audio for audio in dry])
-    effects = [layer.sound not in MUSICAL and layer.sound not in SPEECH for layer in scene]
+    effects = [layer.sound not in OF_A_SIZE for layer in scene]
     spoilt = [_reshaped(source, rng, each) for source, each in zip(spectra(heard), effects, strict=True)]
     sources = np.stack(spoilt)  # (S, T, bins)
     sources *= np.stack([_colour(rng, each) for each in effects])[:, None]

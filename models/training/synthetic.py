@@ -22,12 +22,12 @@ from soundlasso.models.training.synthetic_nature import NATURE
 from soundlasso.models.training.synthetic_things import THINGS
 
 MAKERS = NATURE | ANIMALS | THINGS
-CLIPS = 36
+CLIPS = 100
 SECONDS = (2.0, 7.0)
 CROWDS = ("crowd_chatter", "crowd_cheer")
 SINGERS = {"speech_male": (85.0, 160.0), "speech_female": (170.0, 300.0)}
 """Who sings, and where the lowest note of a tune lies, in Hz."""
-SONGS = 80
+SONGS = 160
 
 
 def effect(sound: str, number: int) -> np.ndarray:

@@ -47,16 +47,16 @@ def _check(old: LariatConfig, new: LariatConfig) -> None:
 
 def _put(name: str, new: Tensor, old: Tensor, where: Places) -> None:
     """Write the old numbers into the new tensor, and make old units deaf to new ones."""
-    out = 1 if _is_transposed(name) else 0
-    if old.ndim == 0:
+    if not old.ndim:
         new.copy_(old)
-    elif name.startswith(("query_weights.2", "query_presence.2")):
+        return
+    if name.startswith(("query_weights.2", "query_presence.2")):
         new.zero_()  # no query wants what is new
     elif old.ndim > 1:
+        out = 1 if _is_transposed(name) else 0
         new.index_fill_(out, where[out], 0)
     grown = (old.shape[0] / new.shape[0]) ** 0.5 if _is_layer_norm(name) else 1.0
-    if old.ndim:
-        new[torch.meshgrid(*where, indexing="ij")] = old * grown
+    new[torch.meshgrid(*where, indexing="ij")] = old * grown
 
 
 def _is_transposed(name: str) -> bool:
