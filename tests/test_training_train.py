@@ -12,7 +12,7 @@ from soundlasso.models.lariat import Lariat, LariatConfig, build
 from soundlasso.models.training import train
 from soundlasso.models.training.bank import Bank
 from soundlasso.models.training.course import open_course
-from soundlasso.models.training.loss import gain_loss, presence_loss
+from soundlasso.models.training.loss import FLOOR, gain_loss, presence_loss
 from soundlasso.models.training.mix import make_shard
 from soundlasso.models.training.optimisers import Average, Muon, make_optimisers, orthogonal
 from soundlasso.models.training.queries import Asker, Batch, Words
@@ -142,11 +142,25 @@ def test_ideal_gains_lose_nothing_and_worse_gains_lose_more():
     assert 0 < small < large
 
 
-def test_quiet_targets_count_as_much_as_loud_ones():
+def a_batch_of_targets() -> Batch:
     batch = a_batch()
+    gains = torch.rand(batch.gains.shape, generator=torch.Generator().manual_seed(2))
+    return batch._replace(gains=gains, asked=torch.ones(2, 3))
+
+
+@pytest.mark.parametrize("error", [0.1, 0.4])
+def test_an_error_counts_by_its_decibels_whether_large_or_small(error: float):
+    batch = a_batch_of_targets()
+    losses = [float(gain_loss(batch.gains * (1 - share), batch)) for share in (error, 2 * error)]
+    wanted = np.log((FLOOR + (2 * error) ** 2) / (FLOOR + error**2)) / 2
+    assert losses[1] - losses[0] == pytest.approx(wanted, abs=5e-3)  # TINY beside the targets' sizes
+
+
+def test_quiet_targets_count_as_much_as_loud_ones():
+    batch = a_batch_of_targets()
     quiet = batch._replace(gains=batch.gains * 0.5)
-    halved = gain_loss(batch.gains * 0.5, batch)
-    assert 0.6 < float(gain_loss(quiet.gains * 0.5, quiet) / halved) < 1.0
+    halved = float(gain_loss(batch.gains * 0.5, batch))
+    assert float(gain_loss(quiet.gains * 0.5, quiet)) == pytest.approx(halved, rel=0.05)
 
 
 def test_presence_loss_is_the_cross_entropy():

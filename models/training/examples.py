@@ -26,6 +26,9 @@ EFFECT_OCTAVES, EFFECTS_MOVE = 0.6, 0.5
 """The same for effects, of which there are fewer recordings: any dog is a dog."""
 OF_A_SIZE = MUSICAL.union(SPEECH, ("singing", "music"))
 COLOUR_DB, EFFECT_COLOUR_DB = 3.5, 6.0
+NARROW, EFFECTS_NARROW, MIXTURES_NARROW = 0.12, 0.3, 0.2
+"""How often sources and whole mixtures come through something narrow: most recorded speech is, effects of old
+games are, and neither should tell the one from the other."""
 _HANN = Hann(HOP_SAMPLES)
 
 
@@ -62,7 +65,7 @@ def training_example(bank: Bank, chooser: Chooser, rng: random.Random) -> Exampl
     level = np.sqrt(np.mean(np.abs(sources) ** 2, axis=(1, 2), keepdims=True)) + 1e-9
     gain_db = np.array([rng.uniform(-10, 10) for _ in scene], np.float32)[:, None, None]
     sources *= 10 ** (gain_db / 20) / level
-    if rng.random() < 0.15:  # the whole mixture came through something narrow
+    if rng.random() < MIXTURES_NARROW:
         sources *= band_limit(N_BINS, rng)
     return describe(sources, [layer.sound for layer in scene])
 
@@ -73,9 +76,9 @@ def _reshaped(source: np.ndarray, rng: random.Random, effect: bool) -> np.ndarra
 
 
 def _colour(rng: random.Random, effect: bool) -> np.ndarray:
-    spread_db = EFFECT_COLOUR_DB if effect else COLOUR_DB
+    spread_db, often = (EFFECT_COLOUR_DB, EFFECTS_NARROW) if effect else (COLOUR_DB, NARROW)
     gain = equaliser(N_BINS, rng, spread_db) if rng.random() < 0.6 else np.ones(N_BINS, np.float32)
-    return gain * band_limit(N_BINS, rng) if rng.random() < 0.12 else gain
+    return gain * band_limit(N_BINS, rng) if rng.random() < often else gain
 
 
 def describe(sources: np.ndarray, sounds: list[str]) -> Example:

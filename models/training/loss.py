@@ -1,36 +1,52 @@
 """What training minimises: the error of the gain where it is heard, and of presence where it is asked."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from soundlasso.models.training.queries import Batch
 
-TARGET_FLOOR = 0.05
-"""Share of the mixture under which a target's error no longer counts relative to the target."""
+FLOOR, ABSENT_FLOOR = 0.01, 0.1
+"""Errors count by their decibels down to 20 dB under a target, or 10 under the mixture if there is none."""
+TINY = 1e-4
 ABSENT_WEIGHT = 0.5
 PRESENCE_WEIGHT = 0.3
 
 
-def gain_loss(gains: Tensor, batch: Batch) -> Tensor:
-    """Return the weighted square error of the gains.
+def gain_loss(gains: Tensor, batch: Batch, powers: Sequence[int] = (1, 2)) -> Tensor:
+    """Return how loud the errors of the gains are: log(1 + error / floor) / 2.
 
-    Bands weigh by magnitude and, a second time, by power; each present target's error is taken
-    relative to its own size, so that quiet targets count as much as loud ones.
+    So 3 dB less error are worth as much for a target that is heard well already as for one that is hardly
+    heard, as in a mean of SI-SDR.  (A soft threshold under the logarithm: mixture-invariant training,
+    NeurIPS 2020.)  Bands weigh by each of `powers` of their magnitude in turn.
 
     Shape: (B, Q, T, F) -> ().
     """
-    magnitude = torch.pow(10, batch.features)
     error = (gains - batch.gains) ** 2
-    total = torch.zeros_like(batch.asked)
-    for power in (1, 2):
-        weight = magnitude**power
-        weight = (weight / (weight.mean((1, 2), keepdim=True) + 1e-9))[:, None]
-        wrong = (weight * error).mean((2, 3))
-        size = (weight * batch.gains**2).mean((2, 3))
-        total = total + torch.where(batch.asked > 0, wrong / (size + TARGET_FLOOR), wrong)
+    losses = torch.zeros_like(batch.asked)
+    for power in powers:
+        size = heard(batch.gains**2, batch, power)
+        floor = torch.where(batch.asked > 0, FLOOR * size + TINY, ABSENT_FLOOR)
+        losses = losses + torch.log1p(heard(error, batch, power) / floor) / (2 * len(powers))
+    return of_queries(losses, batch)
+
+
+def heard(values: Tensor, batch: Batch, power: int) -> Tensor:
+    """Average over frames and bands, which weigh by a power of their magnitude.
+
+    Shape: (B, Q, T, F) -> (B, Q).
+    """
+    weight = torch.pow(10, power * batch.features)
+    weight = (weight / (weight.mean((1, 2), keepdim=True) + 1e-9))[:, None]
+    return (weight * values).mean((2, 3))
+
+
+def of_queries(losses: Tensor, batch: Batch) -> Tensor:
+    """Average over queries, those for what is not there weighing less.  Shape: (B, Q) -> ()."""
     count = ABSENT_WEIGHT + (1 - ABSENT_WEIGHT) * batch.asked
-    return (total * count).sum() / count.sum()
+    return (losses * count).sum() / count.sum()
 
 
 def presence_loss(logits: Tensor, batch: Batch) -> Tensor:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from soundlasso.models.training.augment import recolour
 from soundlasso.models.training.bank import Bank
 from soundlasso.models.training.course import Course
 from soundlasso.models.training.examples import LENGTH, spectra, to_bands
-from soundlasso.models.training.loss import ABSENT_WEIGHT, gain_loss
+from soundlasso.models.training.loss import gain_loss, heard, of_queries
 from soundlasso.models.training.mix import read_shard, shard_paths
 from soundlasso.models.training.optimisers import Average, make_optimisers
 from soundlasso.models.training.options import cache_option, short_option
@@ -39,6 +40,8 @@ MADE = Path(__file__).with_name("trials.csv")
 """The trials that the network was chosen by, as they are kept with the code."""
 N_EXAMPLES, N_FRAMES, N_QUERIES, RATE = 10, 64, 5, 2e-3
 CEILING_SCENES = 100
+SMALLEST = 0.05
+"""Share of the mixture under which a target's error no longer counts relative to the target."""
 COLUMNS: Sequence[str] = (
     "trial",
     "steps",
@@ -59,36 +62,22 @@ class EvenPool(Pool):
         return self._rng.choices(range(len(sounds)), rarity)[0]
 
 
+def relative_loss(gains: Tensor, batch: Batch) -> Tensor:
+    """Return the square errors, each relative to its target's size, so that quiet ones count as loud ones."""
+    error, losses = (gains - batch.gains) ** 2, torch.zeros_like(batch.asked)
+    for power in (1, 2):
+        size = torch.where(batch.asked > 0, heard(batch.gains**2, batch, power) + SMALLEST, 1)
+        losses = losses + heard(error, batch, power) / size
+    return of_queries(losses, batch)
+
+
 def absolute_loss(gains: Tensor, batch: Batch) -> Tensor:
     """Return the square error where it is heard, whatever the size of the target: loud ones count most."""
-    magnitude = torch.pow(10, batch.features)
-    weight = (magnitude / (magnitude.mean((1, 2), keepdim=True) + 1e-9))[:, None]
-    wrong = (weight * (gains - batch.gains) ** 2).mean((2, 3))
-    count = ABSENT_WEIGHT + (1 - ABSENT_WEIGHT) * batch.asked
-    return (wrong * count).sum() / count.sum()
-
-
-def decibel_loss(gains: Tensor, batch: Batch) -> Tensor:
-    """Return the errors in nepers, as SI-SDR counts them, down to 20 dB under a target that is there.
-
-    What is 10 dB under the mixture is quiet enough for one that is not.
-    """
-    magnitude = torch.pow(10, batch.features)
-    error = (gains - batch.gains) ** 2
-    total = torch.zeros_like(batch.asked)
-    for power in (1, 2):
-        weight = magnitude**power
-        weight = (weight / (weight.mean((1, 2), keepdim=True) + 1e-9))[:, None]
-        wrong = (weight * error).mean((2, 3))
-        size = (weight * batch.gains**2).mean((2, 3))
-        floor = torch.where(batch.asked > 0, 0.01 * size + 1e-4, torch.full_like(size, 0.1))
-        total = total + torch.log((wrong + floor) / (size + floor)) / 4
-    count = ABSENT_WEIGHT + (1 - ABSENT_WEIGHT) * batch.asked
-    return (total * count).sum() / count.sum()
+    return of_queries(heard((gains - batch.gains) ** 2, batch, 1), batch)
 
 
 AS_IT_IS = LariatConfig(channels=(16, 32, 48, 64), n_maps=24, bottom=128, n_scans=3, presence=True)
-"""What the trials vary: the network before it grew."""
+"""What the trials vary: the network before it grew, with the loss it had."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +86,7 @@ class Trial:
 
     config: LariatConfig = AS_IT_IS
     network: type[Lariat] = Lariat
-    loss: Callable[[Tensor, Batch], Tensor] = gain_loss
+    loss: Callable[[Tensor, Batch], Tensor] = relative_loss
     pool: type[Pool] = Pool
     equaliser_db: float = 0.0
 
@@ -108,7 +97,8 @@ TRIALS = {
     "half as many channels again": Trial(replace(AS_IT_IS, channels=(24, 48, 72, 96))),
     "1 scan in place of 3": Trial(replace(AS_IT_IS, n_scans=1)),
     "6 scans": Trial(replace(AS_IT_IS, n_scans=6)),
-    "loss in decibels": Trial(loss=decibel_loss),
+    "loss in decibels": Trial(loss=gain_loss),
+    "loss in decibels, by power alone": Trial(loss=partial(gain_loss, powers=(2,))),
     "loss not relative to the target": Trial(loss=absolute_loss),
     "21 frames a second in place of 43": Trial(network=HalfRate),
     "2 frames of lookahead": Trial(network=Lookahead),
