@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from soundlasso.models.lariat import Lariat, LariatConfig
-from soundlasso.models.training.augment import recolour
 from soundlasso.models.training.bank import Bank
 from soundlasso.models.training.course import Course
 from soundlasso.models.training.examples import LENGTH, spectra, to_bands
@@ -38,7 +37,8 @@ from soundlasso.models.training.variants import HalfRate, Lookahead, Modulated
 
 MADE = Path(__file__).with_name("trials.csv")
 """The trials that the network was chosen by, as they are kept with the code."""
-N_EXAMPLES, N_FRAMES, N_QUERIES, RATE = 10, 64, 5, 2e-3
+N_FRAMES, RATE = 64, 2e-3
+MEASURED_QUERIES = 5
 CEILING_SCENES = 100
 SMALLEST = 0.05
 """Share of the mixture under which a target's error no longer counts relative to the target."""
@@ -88,7 +88,8 @@ class Trial:
     network: type[Lariat] = Lariat
     loss: Callable[[Tensor, Batch], Tensor] = relative_loss
     pool: type[Pool] = Pool
-    equaliser_db: float = 0.0
+    n_examples: int = 10
+    n_queries: int = 5
 
 
 TRIALS = {
@@ -98,23 +99,22 @@ TRIALS = {
     "1 scan in place of 3": Trial(replace(AS_IT_IS, n_scans=1)),
     "6 scans": Trial(replace(AS_IT_IS, n_scans=6)),
     "loss in decibels": Trial(loss=gain_loss),
-    "loss in decibels, by power alone": Trial(loss=partial(gain_loss, powers=(2,))),
     "loss not relative to the target": Trial(loss=absolute_loss),
     "21 frames a second in place of 43": Trial(network=HalfRate),
     "2 frames of lookahead": Trial(network=Lookahead),
     "queries at the bottom too": Trial(network=Modulated),
     "all classes as often": Trial(pool=EvenPool),
-    "twice the maps": Trial(replace(AS_IT_IS, n_maps=48)),
-    "twice the bottom": Trial(replace(AS_IT_IS, bottom=256)),
-    "mixtures through equalisers": Trial(equaliser_db=4.0),
+    "10 queries an example in place of 5": Trial(n_queries=10),
+    "loss in decibels, by power alone": Trial(loss=partial(gain_loss, powers=(2,))),
+    "5 examples a step in place of 10": Trial(n_examples=5),
 }
 
 
 def learn(trial: Trial, cache: Cache, minutes: float, pause: Path, short: bool = False) -> dict[str, float]:
     """Make one trial and return its figures."""
     torch.manual_seed(0)
-    asker = Asker(Words(cache), Bank(cache, "train").sounds, N_QUERIES)
-    pool = trial.pool(cache, "train", asker, 0)
+    words, sounds = Words(cache), Bank(cache, "train").sounds
+    pool = trial.pool(cache, "train", Asker(words, sounds, trial.n_queries), 0)
     network = trial.network(trial.config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     course = Course(cache.root, network, make_optimisers(network, short=short), Average(network))
     began, allowed_s = time.process_time(), 60 * minutes
@@ -123,10 +123,12 @@ def learn(trial: Trial, cache: Cache, minutes: float, pause: Path, short: bool =
             time.sleep(1)
         course.network.train()
         course.set_rate(RATE * min(1.0, 4 * (1 - used_s / allowed_s)))  # the last quarter cools
-        batch = pool.draw(N_EXAMPLES, N_FRAMES)
-        batch = batch._replace(features=recolour(batch.features, trial.equaliser_db))
+        batch = pool.draw(trial.n_examples, N_FRAMES)
         course.learn(step_loss(course.network, batch, trial.loss, short))
-    return {"steps": float(course.step), **figures(course.average.network, cache, asker)}
+    return {
+        "steps": float(course.step),
+        **figures(course.average.network, cache, Asker(words, sounds, MEASURED_QUERIES)),
+    }
 
 
 def figures(network: Lariat, cache: Cache, asker: Asker) -> dict[str, float]:
