@@ -26,6 +26,7 @@ from soundlasso.models.training.examples import (
 )
 from soundlasso.models.training.mix import make_shard, next_path, read_shard, shard_paths
 from soundlasso.models.training.queries import (
+    AS_POPULAR,
     FRAME_RATE,
     Asker,
     Words,
@@ -36,7 +37,7 @@ from soundlasso.models.training.queries import (
 )
 from soundlasso.models.training.scenes import MAX_LAYERS, Chooser, band, training_scene
 from soundlasso.models.training.storage import SAMPLE_RATE, Cache, Clip
-from soundlasso.models.training.vocabulary import GROUPS, NUMBER, SOUNDS, SPEECH, alike
+from soundlasso.models.training.vocabulary import GROUPS, NUMBER, SOUNDS, SPEECH, alike, confusable
 from tests.training_material import LOOSE, PIECES, make_cache
 
 GAIN_STEP = 1 / 255  # gains are stored in eight bits
@@ -256,16 +257,28 @@ def test_mixtures_are_recoloured_as_an_equaliser_would_and_gains_stay():
 
 def test_absent_queries_never_sound_like_what_is_there(cache: Cache, bank: Bank):
     asker, rng = Asker(Words(cache), bank.sounds, 6), random.Random(0)
-    for _ in range(100):
+    for _ in range(200):
         present = rng.sample(["speech_female", "dog", "rain", "piano", "explosion"], rng.randrange(1, 3))
         sounds = np.array([NUMBER[s] for s in present] + [-1] * (MAX_LAYERS - len(present)))
-        asked = asker.ask(sounds, rng)
+        asked = asker.ask(sounds, rng, [NUMBER[s] for s in ("piano", "dog", "thunder")])
         assert len(asked) == 6
         for name, meant in asked:
-            if not meant:
-                group = name.removeprefix("group ")
-                members = GROUPS[group].members if name != group else {name}
-                assert not any(alike()[NUMBER[m], NUMBER[p]] for m in members for p in present)
+            group = GROUPS.get(name.removeprefix("group "))
+            if not meant and group and group.all_but:
+                assert set(present) <= group.members
+            elif not meant:
+                members = group.members if group and name.startswith("group ") else {name}
+                assert not any(confusable()[NUMBER[m], NUMBER[p]] for m in members for p in present)
+
+
+def test_some_absent_sounds_are_those_of_other_examples(cache: Cache, bank: Bank):
+    asker, rng = Asker(Words(cache), bank.sounds, 6), random.Random(5)
+    sounds = np.array([NUMBER["rain"], -1, -1, -1, -1])
+    counts = {}
+    for elsewhere in ([], [NUMBER["piano"]]):
+        asked = [name for _ in range(200) for name, meant in asker.ask(sounds, rng, elsewhere) if not meant]
+        counts[len(elsewhere)] = asked.count("piano") / len(asked)
+    assert counts[1] > AS_POPULAR * 0.7 > 2 * counts[0]
 
 
 def test_group_queries_mean_the_sum_of_their_members(cache: Cache, bank: Bank):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import scipy.signal
 
+from soundlasso.dsp.bands import N_BINS
 from soundlasso.models.training.examples import spectra
 from soundlasso.models.training.storage import SAMPLE_RATE
-from soundlasso.models.training.timbre import MOST_DB, another, body, company, drive, dynamics
+from soundlasso.models.training.timbre import MOST_DB, another, body, borrowed, company, drive, dynamics
 
 LENGTH = 3 * SAMPLE_RATE
 Change = Callable[[np.ndarray, random.Random], np.ndarray]
@@ -83,3 +84,25 @@ def test_a_body_moves_formants_and_leaves_the_pitch() -> None:
     teeth = np.abs(np.fft.rfft(np.log(np.abs(before[10, :600]) + 1e-4)))
     assert comb[20:].argmax() == teeth[20:].argmax()
     np.testing.assert_allclose(body(before, 0.0), before, rtol=1e-4, atol=1e-6)
+
+
+def test_a_borrowed_colour_is_the_other_sounds() -> None:
+    rng = np.random.default_rng(4)
+    noises = []
+    for slope_db in (-1.0, -3.0):  # an octave
+        noise = rng.standard_normal((40, N_BINS)) + 1j * rng.standard_normal((40, N_BINS))
+        noises.append(noise * 10 ** (slope_db * np.log2(np.arange(N_BINS) + 1) / 20))
+    gain_db = 20 * np.log10(borrowed(*noises))
+    slope_db = np.polyfit(np.log2(np.arange(8, N_BINS // 2)), gain_db[8 : N_BINS // 2], 1)[0]
+    assert slope_db == pytest.approx(-2, abs=0.3)
+    np.testing.assert_allclose(borrowed(noises[0], noises[0]), 1)
+
+
+def test_a_borrowed_colour_has_no_pitch_in_it_and_no_extremes() -> None:
+    one, other = spectra(np.stack([sine(440), sine(3000)]))
+    gain_db = 20 * np.log10(borrowed(one, other))
+    assert np.abs(gain_db).max() <= MOST_DB + 1e-4
+    assert (
+        np.abs(np.diff(gain_db[8:])).max() < 4
+    )  # between neighbours of 11 Hz; one is 1/6 octave at the eighth
+    assert np.isfinite(borrowed(np.zeros_like(one), other)).all()

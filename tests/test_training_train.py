@@ -163,6 +163,14 @@ def test_quiet_targets_count_as_much_as_loud_ones():
     assert float(gain_loss(quiet.gains * 0.5, quiet)) == pytest.approx(halved, rel=0.05)
 
 
+def test_a_target_that_rests_in_these_frames_counts_as_one_that_is_not_there():
+    batch = a_batch_of_targets()
+    batch = batch._replace(gains=torch.zeros_like(batch.gains))
+    answer = torch.full_like(batch.gains, 0.3)
+    absent = gain_loss(answer, batch._replace(asked=torch.zeros(2, 3)))
+    assert gain_loss(answer, batch) == pytest.approx(float(absent), abs=ROUNDING)
+
+
 def test_presence_loss_is_the_cross_entropy():
     batch = a_batch()
     logits = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(3))

@@ -16,6 +16,7 @@ QUIET = 1e-5
 TRIES = 8
 SYNTHETIC = "synthetic"
 """The source of clips that a formula has made."""
+FEW_S = 20.0
 PAUSES_S = (0.03, 0.1, 0.3, 0.8, 2.0)
 
 
@@ -122,11 +123,17 @@ class Bank:
 
 
 def _weights(sources: Mapping[str, Sequence[Take]]) -> list[float]:
-    """Return how often to draw each source; what is made by formula, once for two that are recorded."""
-    weights = {name: sum(take.clip.length for take in takes) ** 0.5 for name, takes in sources.items()}
-    recorded = sum(weight for name, weight in weights.items() if name != SYNTHETIC)
-    if SYNTHETIC in weights and recorded:
-        weights[SYNTHETIC] = min(weights[SYNTHETIC], recorded / 2)
+    """Return how often to draw each source; what is made by formula, once for two that are recorded.
+
+    Where few seconds are recorded, it is the other way round: they would be known by heart.
+    """
+    lengths = {name: sum(take.clip.length for take in takes) for name, takes in sources.items()}
+    weights = {name: length**0.5 for name, length in lengths.items()}
+    recorded = [name for name in sources if name != SYNTHETIC]
+    if SYNTHETIC in sources and recorded:
+        few = sum(lengths[name] for name in recorded) < FEW_S * SAMPLE_RATE
+        most = sum(weights[name] for name in recorded) * (2 if few else 0.5)
+        weights[SYNTHETIC] = min(weights[SYNTHETIC], most)
     return list(weights.values())
 
 

@@ -1,7 +1,8 @@
 """Mixtures made on the accelerator: only what sounds when is drawn on the CPU, by several processes.
 
 The same scenes as `examples.training_example`, in batches, with torch: takes are gathered from one
-array that holds the whole bank, so nothing but a few numbers travels for each example.
+array that holds the whole bank, so nothing but a few numbers travels for each example.  Of what spoils
+them there, rooms, equalisers and narrow bands are here; other timbres, bodies and borrowed colours are not.
 """
 
 import queue
@@ -18,7 +19,14 @@ from soundlasso.dsp.bands import N_BINS, BandMap
 from soundlasso.dsp.stft import Hann
 from soundlasso.models.training.augment import band_limit, equaliser
 from soundlasso.models.training.bank import Bank
-from soundlasso.models.training.examples import HOP_SAMPLES, LENGTH, LEVEL, POWER_FLOOR
+from soundlasso.models.training.examples import (
+    HOP_SAMPLES,
+    LENGTH,
+    LEVEL,
+    MIXTURES_NARROW,
+    NARROW,
+    POWER_FLOOR,
+)
 from soundlasso.models.training.queries import Asker, Batch, ask_of
 from soundlasso.models.training.scenes import MAX_LAYERS, Chooser, Scene, training_scene
 from soundlasso.models.training.storage import SAMPLE_RATE
@@ -55,11 +63,11 @@ def make_plan(scenes: list[Scene], starts: np.ndarray, rng: random.Random) -> Pl
     sounds = np.full((len(scenes), MAX_LAYERS), -1, np.int16)
     colour = np.ones((len(scenes), MAX_LAYERS, N_BINS), np.float32)
     for b, scene in enumerate(scenes):
-        narrow = band_limit(N_BINS, rng) if rng.random() < 0.15 else np.float32(1)
+        narrow = band_limit(N_BINS, rng) if rng.random() < MIXTURES_NARROW else np.float32(1)
         for s, layer in enumerate(scene):
             sounds[b, s] = NUMBER[layer.sound]
             colour[b, s] = narrow * (equaliser(N_BINS, rng) if rng.random() < 0.6 else 1)
-            colour[b, s] *= band_limit(N_BINS, rng) if rng.random() < 0.12 else 1
+            colour[b, s] *= band_limit(N_BINS, rng) if rng.random() < NARROW else 1
             for track in layer.tracks:
                 for p in track.placements:
                     where = (b * MAX_LAYERS + s, starts[p.take.number], p.take.clip.length, p.at)

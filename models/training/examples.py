@@ -10,8 +10,8 @@ from soundlasso.dsp.bands import N_BANDS, N_BINS, band_edges
 from soundlasso.dsp.stft import OVERLAP, Hann
 from soundlasso.models.training.augment import band_limit, equaliser, room
 from soundlasso.models.training.bank import Bank
-from soundlasso.models.training.scenes import MAX_LAYERS, Chooser, Scene, training_scene
-from soundlasso.models.training.timbre import another, body
+from soundlasso.models.training.scenes import MAX_LAYERS, Chooser, Layer, Scene, training_scene
+from soundlasso.models.training.timbre import another, body, borrowed
 from soundlasso.models.training.vocabulary import MUSICAL, NUMBER, SPEECH
 
 HOP_SAMPLES = 1024
@@ -26,6 +26,8 @@ EFFECT_OCTAVES, EFFECTS_MOVE = 0.6, 0.5
 """The same for effects, of which there are fewer recordings: any dog is a dog."""
 OF_A_SIZE = MUSICAL.union(SPEECH, ("singing", "music"))
 COLOUR_DB, EFFECT_COLOUR_DB = 3.5, 6.0
+BORROWED, EFFECTS_BORROWED = 0.15, 0.4
+"""How often a source takes on the colour of another source of its class."""
 NARROW, EFFECTS_NARROW, MIXTURES_NARROW = 0.12, 0.3, 0.2
 """How often sources and whole mixtures come through something narrow: most recorded speech is, effects of old
 games are, and neither should tell the one from the other."""
@@ -56,18 +58,24 @@ def training_example(bank: Bank, chooser: Chooser, rng: random.Random) -> Exampl
     scene: Scene = []
     while not scene:
         scene = training_scene(bank, chooser, rng, LENGTH)
-    dry = [another(layer.render(LENGTH), rng) for layer in scene]
-    heard = np.stack([room(audio, rng) if rng.random() < 0.3 else audio for audio in dry])
-    effects = [layer.sound not in OF_A_SIZE for layer in scene]
-    spoilt = [_reshaped(source, rng, each) for source, each in zip(spectra(heard), effects, strict=True)]
-    sources = np.stack(spoilt)  # (S, T, bins)
-    sources *= np.stack([_colour(rng, each) for each in effects])[:, None]
+    sources = np.stack([_source(layer, bank, rng) for layer in scene])  # (S, T, bins)
     level = np.sqrt(np.mean(np.abs(sources) ** 2, axis=(1, 2), keepdims=True)) + 1e-9
     gain_db = np.array([rng.uniform(-10, 10) for _ in scene], np.float32)[:, None, None]
     sources *= 10 ** (gain_db / 20) / level
     if rng.random() < MIXTURES_NARROW:
         sources *= band_limit(N_BINS, rng)
     return describe(sources, [layer.sound for layer in scene])
+
+
+def _source(layer: Layer, bank: Bank, rng: random.Random) -> np.ndarray:
+    """Render one source as it might sound elsewhere.  Shape: (T, bins) complex64."""
+    effect = layer.sound not in OF_A_SIZE
+    audio = another(layer.render(LENGTH), rng)
+    source = _reshaped(spectra(room(audio, rng) if rng.random() < 0.3 else audio), rng, effect)
+    if rng.random() < (EFFECTS_BORROWED if effect else BORROWED):
+        other = bank.track(layer.sound, LENGTH, rng).render(LENGTH)
+        source = source * borrowed(source, spectra(other))
+    return np.asarray(source * _colour(rng, effect))
 
 
 def _reshaped(source: np.ndarray, rng: random.Random, effect: bool) -> np.ndarray:

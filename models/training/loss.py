@@ -10,7 +10,8 @@ from soundlasso.models.training.queries import Batch
 
 FLOOR, ABSENT_FLOOR = 0.01, 0.1
 """Errors count by their decibels down to 20 dB under a target, or 10 under the mixture if there is none."""
-TINY = 1e-4
+SILENT, TINY = 1e-3, 1e-4
+"""Share of the mixture's power under which a target is not there in these frames."""
 ABSENT_WEIGHT = 0.5
 PRESENCE_WEIGHT = 0.3
 
@@ -28,7 +29,8 @@ def gain_loss(gains: Tensor, batch: Batch, powers: Sequence[int] = (1, 2)) -> Te
     losses = torch.zeros_like(batch.asked)
     for power in powers:
         size = heard(batch.gains**2, batch, power)
-        floor = torch.where(batch.asked > 0, FLOOR * size + TINY, ABSENT_FLOOR)
+        there = (batch.asked > 0) & (size > SILENT)
+        floor = torch.where(there, FLOOR * size + TINY, ABSENT_FLOOR)
         losses = losses + torch.log1p(heard(error, batch, power) / floor) / (2 * len(powers))
     return of_queries(losses, batch)
 

@@ -29,12 +29,15 @@ from soundlasso.models.training.vocabulary import (
     SPEECH,
     TEMPLATES,
     Group,
-    alike,
+    confusable,
     group_wordings,
     wordings,
 )
 
 TEXT_NOISE = 0.02
+AS_POPULAR = 0.35
+"""Share of the absent sounds that are drawn as often as present ones, or presence would learn that what is
+asked for often is always there."""
 PRESENT_DB, ABSENT_DB = -12.0, -30.0
 """A source's share of a frame's energy at which it surely is, or is not, there."""
 SILENT_DB = -50.0
@@ -107,8 +110,12 @@ class Asker:
         self._known = list(known)
         self.n_queries = n_queries
 
-    def ask(self, sounds: np.ndarray, rng: random.Random) -> list[tuple[str, list[int]]]:
+    def ask(
+        self, sounds: np.ndarray, rng: random.Random, elsewhere: Sequence[int] = ()
+    ) -> list[tuple[str, list[int]]]:
         """Draw what to ask of one example, as names and the sources each one means.
+
+        Some of what is absent is drawn from `elsewhere`, the class numbers of other examples.
 
         Shape: sounds (S,), class numbers, -1 for none.
         """
@@ -119,7 +126,7 @@ class Asker:
         if rng.random() < 0.6:
             asked += self._group(present, rng)
         while len(asked) < self.n_queries:
-            asked.append((self._absent(present, rng), []))
+            asked.append((self._absent(present, rng, elsewhere), []))
         rng.shuffle(asked)
         return asked[: self.n_queries]
 
@@ -136,20 +143,28 @@ class Asker:
                 fitting.append((f"group {name}", meant))
         return [rng.choice(fitting)] if fitting else []
 
-    def _absent(self, present: dict[int, int], rng: random.Random) -> str:
+    def _absent(self, present: dict[int, int], rng: random.Random, elsewhere: Sequence[int]) -> str:
         """Draw a class, sometimes a group, that nothing in the example sounds like."""
         heard = list(present)
         for _ in range(100):
             if rng.random() < 0.15:
-                name = rng.choice([name for name, group in GROUPS.items() if not group.all_but])
-                numbers = [NUMBER[sound] for sound in GROUPS[name].members]
-                if not alike()[np.ix_(numbers, heard)].any():
+                name, group = rng.choice(list(GROUPS.items()))
+                if is_missing(group, heard):
                     return f"group {name}"
-            else:
-                sound = rng.choice(self._known)
-                if not alike()[NUMBER[sound], heard].any():
-                    return sound
+                continue
+            popular = elsewhere and rng.random() < AS_POPULAR
+            sound = SOUNDS[rng.choice(elsewhere)] if popular else rng.choice(self._known)
+            if not confusable()[NUMBER[sound], heard].any():
+                return self._name(sound, rng)
         raise AssertionError(f"every class sounds like one of {[SOUNDS[number] for number in heard]}")
+
+
+def is_missing(group: Group, heard: Sequence[int]) -> bool:
+    """Tell whether nothing that is heard, by class numbers, is or sounds like what a group means."""
+    numbers = [NUMBER[sound] for sound in group.members]
+    if group.all_but:
+        return set(heard) <= set(numbers)
+    return not confusable()[np.ix_(numbers, heard)].any()
 
 
 def members(group: Group, present: dict[int, int]) -> list[int]:
@@ -177,7 +192,8 @@ def ask_of(
 
     Shape: mixture (B, T, F), gains (B, S, T, F), powers (B, S, T), sounds (B, S).
     """
-    asked = [asker.ask(each, rng) for each in sounds]
+    everywhere = sounds[sounds >= 0].tolist()
+    asked = [asker.ask(each, rng, everywhere) for each in sounds]
     vectors = torch.stack([torch.stack([asker.words.draw(name, rng) for name, _ in each]) for each in asked])
     vectors = vectors.to(mixture.device)
     noisy = functional.normalize(vectors + TEXT_NOISE * torch.randn_like(vectors), dim=-1)

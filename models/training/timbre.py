@@ -8,6 +8,7 @@ import random
 import numpy as np
 from scipy import ndimage
 
+from soundlasso.dsp.bands import N_BINS
 from soundlasso.models.training.storage import SAMPLE_RATE
 
 ENVELOPE_S = 0.03
@@ -15,7 +16,9 @@ MOST_DB = 12.0
 """How far a level is moved at most, so that no pause becomes a roar."""
 BODY_QUEFRENCY_S = 0.0012
 """What is smoother than this in a spectrum is the body, what is finer is the pitch."""
-TINY = 1e-9
+COLOUR_OCTAVES = 0.5
+"""What is finer than this is no colour, but pitch."""
+TINY, FAINT = 1e-9, 1e-6
 
 
 def another(audio: np.ndarray, rng: random.Random) -> np.ndarray:
@@ -78,3 +81,27 @@ def body(spectra: np.ndarray, octaves: float) -> np.ndarray:
     moved = (1 - part) * smooth[:, low] + part * smooth[:, low + 1]
     most = MOST_DB * np.log(10) / 20
     return np.asarray(spectra * np.exp(np.clip(moved - smooth, -most, most)), np.complex64)
+
+
+def borrowed(spectra: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the gain per bin that gives a sound the colour of another one of its kind, on average.
+
+    Shape: (T, bins) complex each -> (bins,) float32.
+    """
+    change_db = np.clip(_colour_db(other) - _colour_db(spectra), -MOST_DB, MOST_DB)
+    octaves = np.log2(np.maximum(np.arange(N_BINS), 1))
+    return np.asarray(10 ** (np.interp(octaves, _knots(), change_db) / 20), np.float32)
+
+
+def _knots() -> np.ndarray:
+    return np.arange(1, np.log2(N_BINS), 1 / 4)  # octaves above the first bin
+
+
+def _colour_db(spectra: np.ndarray) -> np.ndarray:
+    """Return the mean power about each knot, its own mean removed.  Shape: (T, bins) -> (knots,)."""
+    power = np.mean(np.abs(spectra[:, 1:]) ** 2, 0)
+    apart = _knots()[:, None] - np.log2(np.arange(1, N_BINS))
+    weights = np.exp(-0.5 * (apart / COLOUR_OCTAVES) ** 2)
+    about = weights @ power / weights.sum(1)
+    level_db = 10 * np.log10(about + FAINT * about.max() + TINY**2)
+    return np.asarray(level_db - level_db.mean())

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,19 +34,30 @@ def _more() -> dict[str, dict[str, list[str]]]:
     return more
 
 
+@functools.cache
+def _owned() -> dict[str, str]:
+    """Return what is said of groups, and the narrowest group that is meant by it."""
+    widest_first = sorted(GROUPS.items(), key=lambda item: len(item[1].members), reverse=True)
+    return {text: name for name, group in widest_first for text in group.captions}
+
+
 def captions(sound: str) -> list[str]:
     """Return the captions of a class that the test lists ask with."""
     return _book()[sound]["captions"]
 
 
 def wordings(sound: str) -> list[str]:
-    """Return all that a class is called in training: its captions, and more ways to ask for it."""
-    return captions(sound) + _more()["classes"][sound]
+    """Return all that a class is called in training: its captions, and more ways to ask for it.
+
+    What a group is called as well means the group: there it is the whole that is learned.
+    """
+    return [text for text in captions(sound) + _more()["classes"][sound] if text not in _owned()]
 
 
 def group_wordings(name: str) -> list[str]:
-    """Return all that a group is called in training."""
-    return [*GROUPS[name].captions, *_more()["groups"][name]]
+    """Return all that a group is called in training, but for what a narrower group is called."""
+    said = (*GROUPS[name].captions, *_more()["groups"][name])
+    return [text for text in said if _owned().get(text, name) == name]
 
 
 def paraphrases(sound: str) -> list[str]:
@@ -125,6 +137,11 @@ GROUPS = {
          "instrumental music", "a song"),
         MUSICAL | {"music", "singing"} | set(DRUM_PIECES),
     ),
+    "instruments": Group(
+        ("instrumental music", "all the instruments", "instruments playing", "musical instruments",
+         "the accompaniment", "the backing track", "the backing band", "music without the singing"),
+        MUSICAL | {"music"} | set(DRUM_PIECES),
+    ),
     "speech": Group(
         ("speech", "a person talking", "the voice", "someone speaking", "dialogue", "a human voice",
          "talking"),
@@ -192,6 +209,13 @@ _ALIKE = (
     ("glass_break", "glass_clink", "crash"), ("zipper_cloth", "paper_cards", "fire", "footsteps"),
     ("car_skid", "car_horn", "wood_creak"),
 )  # fmt: skip
+_HELD = (
+    ("train", "train_whistle"), ("horse", "horse_gallop"), ("sea_waves", "seagull", "ship_boat"),
+    ("traffic", "car_horn", "siren", "car_skid"), ("ship_boat", "ship_horn"), ("thunder", "rain"),
+    ("cymbal", "crash", "gong"), ("gong", "bell", "church_bell"), ("bell", "telephone", "alarm"),
+    ("saw", "drill", "chainsaw"), (*BASSES, "cello", "tuba"), ("crowd_cheer", "fanfare", "whistling"),
+)  # fmt: skip
+"""What recordings of one class may hold of another: rain falls while it thunders."""
 
 
 @functools.cache
@@ -200,12 +224,26 @@ def alike() -> np.ndarray:
 
     Shape: (classes, classes) of bool, symmetric, true on the diagonal.
     """
-    near = np.eye(len(SOUNDS), dtype=bool)
-    for family in _ALIKE:
-        ids = [NUMBER[sound] for sound in family]
-        near[np.ix_(ids, ids)] = True
+    near = _together(_ALIKE)
     within = [
         NUMBER[sound] for sound in (*MUSICAL, *DRUM_PIECES, "singing", "whistling", "fanfare", "beatbox")
     ]
     near[NUMBER["music"], within] = near[within, NUMBER["music"]] = True
+    return near
+
+
+@functools.cache
+def confusable() -> np.ndarray:
+    """Tell which classes are never asked for in training as absent where the other is heard.
+
+    The test lists keep to `alike`, and so stay what they are.  Shape: (classes, classes) of bool.
+    """
+    return np.asarray(alike() | _together(_HELD))
+
+
+def _together(families: Sequence[Sequence[str]]) -> np.ndarray:
+    near = np.eye(len(SOUNDS), dtype=bool)
+    for family in families:
+        ids = [NUMBER[sound] for sound in family]
+        near[np.ix_(ids, ids)] = True
     return near
