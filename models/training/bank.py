@@ -17,6 +17,7 @@ TRIES = 8
 SYNTHETIC = "synthetic"
 """The source of clips that a formula has made."""
 FEW_S = 20.0
+"""Fewer recorded seconds of a class than these are drawn less often than what is made by formula."""
 PAUSES_S = (0.03, 0.1, 0.3, 0.8, 2.0)
 
 

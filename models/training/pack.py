@@ -73,7 +73,8 @@ def tried(rows: list[dict[str, str]]) -> str:
     return f"""
 ## Trials
 
-One change at a time, from chance, as long as the others on one thread; gains as above.
+One change at a time to the first network, from chance, for 20 minutes of one thread's processor time each.
+Gains as above.
 
 {trials.table(rows)}
 """
