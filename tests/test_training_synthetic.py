@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
+from soundlasso.models.training import bank as banks
 from soundlasso.models.training.bank import Bank
 from soundlasso.models.training.blocks import (
     coloured,
@@ -125,9 +126,13 @@ def test_a_crowd_is_many_voices(tmp_path: Path, sound: str) -> None:
     assert len(audio) >= 2 * SECOND and np.abs(audio).max() > 0.5
 
 
-def test_recordings_are_drawn_twice_as_often_as_what_formulas_make(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("few_s", "made"), [(0.0, 1000), (1e9, 2000)])
+def test_formulas_are_drawn_half_as_often_as_recordings_or_twice_where_those_are_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_s: float, made: int
+) -> None:
+    monkeypatch.setattr(banks, "FEW_S", few_s)
     cache = make_cache(tmp_path)
     make("bell", cache)
     bank, draw = Bank(cache, "train"), random.Random(0)
     drawn = [bank.source("bell", draw)[0].clip.source for _ in range(3000)]
-    assert drawn.count("synthetic") == pytest.approx(1000, rel=0.15)  # though there are minutes of it
+    assert drawn.count("synthetic") == pytest.approx(made, rel=0.15)  # though there are minutes of it
