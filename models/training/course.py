@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from soundlasso.models.atomic import replacing
 from soundlasso.models.checkpoint import load_safetensors, save_safetensors
 from soundlasso.models.lariat import Lariat, LariatConfig
 from soundlasso.models.training.optimisers import Average, make_optimisers
@@ -57,9 +58,8 @@ class Course:
             "step": self.step,
             "seconds": self.seconds,
         }
-        partial = self.folder / "state.partial"
-        torch.save(state, partial)
-        partial.replace(self.folder / "state.pt")
+        with replacing(self.folder / "state.pt") as temporary:
+            torch.save(state, temporary)
         return save_average(self.average.network, self.folder, "newest")
 
     def note(self, figures: Mapping[str, float]) -> None:

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from soundlasso.dsp.bands import MAGNITUDE_FLOOR, N_BINS
 from soundlasso.dsp.level import FLOOR_DB, RELEASE_DB_PER_S
+from soundlasso.models.atomic import replacing
 from soundlasso.models.text import MiniLM
 from soundlasso.models.training.examples import HOP_SAMPLES, LEVEL, Example
 from soundlasso.models.training.storage import SAMPLE_RATE, Cache
@@ -68,10 +69,9 @@ class Words:
     def __init__(self, cache: Cache) -> None:
         kept = words_path(cache)
         if not kept.exists():
-            partial = kept.with_suffix(".partial")
-            with partial.open("wb") as file:
-                np.savez(file, **self._encode())
-            partial.replace(kept)
+            vectors = self._encode()
+            with replacing(kept) as temporary, temporary.open("wb") as file:
+                np.savez(file, **vectors)
         with np.load(kept) as vectors:
             self._vectors = {name: torch.from_numpy(vectors[name]).float() for name in vectors.files}
 

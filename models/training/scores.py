@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from soundlasso.dsp.errors import SoundlassoError
+from soundlasso.models.atomic import write_whole
 from soundlasso.models.training.phrases import Note, Part, Piece, role
 from soundlasso.models.training.storage import Cache
 
@@ -34,9 +35,7 @@ def read_scores(cache: Cache) -> list[Piece]:
         names = _names()
         with ProcessPoolExecutor(2) as pool:
             found = [piece for piece in pool.map(_read, names) if piece]
-        partial = kept.with_suffix(".partial")
-        partial.write_text(json.dumps(found))
-        partial.replace(kept)
+        write_whole(kept, json.dumps(found).encode())
     rows: list[tuple[str, list[list[list[float]]]]] = json.loads(kept.read_text())
     return [_piece(name, parts) for name, parts in rows]
 

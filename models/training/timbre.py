@@ -3,6 +3,7 @@
 Each class has few recordings.  These make others of them, so that a network learns what they share.
 """
 
+import functools
 import random
 
 import numpy as np
@@ -93,15 +94,21 @@ def borrowed(spectra: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.asarray(10 ** (np.interp(octaves, _knots(), change_db) / 20), np.float32)
 
 
+@functools.cache
 def _knots() -> np.ndarray:
     return np.arange(1, np.log2(N_BINS), 1 / 4)  # octaves above the first bin
 
 
-def _colour_db(spectra: np.ndarray) -> np.ndarray:
-    """Return the mean power about each knot, its own mean removed.  Shape: (T, bins) -> (knots,)."""
-    power = np.mean(np.abs(spectra[:, 1:]) ** 2, 0)
+@functools.cache
+def _about() -> np.ndarray:
+    """Return how much each bin counts about each knot.  Shape: (knots, bins - 1)."""
     apart = _knots()[:, None] - np.log2(np.arange(1, N_BINS))
     weights = np.exp(-0.5 * (apart / COLOUR_OCTAVES) ** 2)
-    about = weights @ power / weights.sum(1)
+    return np.asarray(weights / weights.sum(1, keepdims=True))
+
+
+def _colour_db(spectra: np.ndarray) -> np.ndarray:
+    """Return the mean power about each knot, its own mean removed.  Shape: (T, bins) -> (knots,)."""
+    about = _about() @ np.mean(np.abs(spectra[:, 1:]) ** 2, 0)
     level_db = 10 * np.log10(about + FAINT * about.max() + TINY**2)
     return np.asarray(level_db - level_db.mean())

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from soundlasso.models.atomic import replacing
 from soundlasso.models.lariat import Lariat, LariatConfig
 from soundlasso.models.training.bank import Bank
 from soundlasso.models.training.course import Course
@@ -226,12 +227,10 @@ def in_order(made: dict[str, dict[str, str]]) -> list[dict[str, str]]:
 
 def keep(path: Path, made: list[dict[str, str]]) -> None:
     """Write the trials, whole or not at all."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w", newline="") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(made)
-    partial.replace(path)
 
 
 if __name__ == "__main__":
