@@ -19,6 +19,7 @@ import soundfile
 from soundlasso.bridge.audiofile_mpeg import count_samples, states_length
 from soundlasso.bridge.audiofile_whole import check_whole
 from soundlasso.dsp.errors import AudioFileError
+from soundlasso.dsp.samples import first_unusable
 
 BLOCK_SAMPLES = 65536
 MAX_CHANNELS = 64
@@ -244,7 +245,8 @@ class AudioReader:
         Raises
         ------
         AudioFileError
-            A sample is NaN or infinite, the file ends early, cannot be decoded, or changed meanwhile.
+            A sample is NaN, infinite or beyond 1e12; or the file ends early, cannot be decoded, or
+            changed meanwhile.
         """
         self._go_to_start()
         done = 0
@@ -252,9 +254,10 @@ class AudioReader:
             block = self._read(min(block_samples, self.frames - done))
             if len(block) == 0:
                 raise self._ended_early(done)
-            self._check_finite(block, self._start + done)
-            done += len(block)
-            yield np.ascontiguousarray(block.T)
+            block = np.ascontiguousarray(block.T)
+            self._check_samples(block, self._start + done)
+            done += block.shape[1]
+            yield block
         if _identify(self.info.path) != self._identity:
             raise AudioFileError(f"{str(self.info.path)!r} changed while it was read; try again later")
 
@@ -283,14 +286,13 @@ class AudioReader:
             f"per channel, {present} are there"
         )
 
-    def _check_finite(self, block: npt.NDArray[np.float32], position: int) -> None:
-        if np.isfinite(block).all():
-            return
-        sample, channel = np.argwhere(~np.isfinite(block))[0]
-        raise AudioFileError(
-            f"{str(self.info.path)!r} holds {block[sample, channel]} in channel {channel}, "
-            f"sample {position + sample}; repair it first"
-        )
+    def _check_samples(self, block: npt.NDArray[np.float32], position: int) -> None:
+        place = first_unusable(block)
+        if place is not None:
+            raise AudioFileError(
+                f"{str(self.info.path)!r} holds {block[place]!s} in channel {place[0]}, "
+                f"sample {position + place[1]}; repair it first"
+            )
 
 
 def region_frames(info: AudioInfo, start_s: float, length_s: float | None) -> tuple[int, int]:

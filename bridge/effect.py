@@ -7,7 +7,6 @@ by sample, and `drain` fetches what is still inside.
 """
 
 import abc
-import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator
@@ -23,6 +22,7 @@ from soundlasso.bridge.audiofile_format import choose_format
 from soundlasso.bridge.audiofile_write import AudioWriter
 from soundlasso.bridge.layout import Layout
 from soundlasso.dsp.errors import AudioError
+from soundlasso.dsp.samples import check_samples
 
 Audio = npt.NDArray[np.float32]
 
@@ -160,13 +160,13 @@ class Effect(abc.ABC):
         RuntimeError
             A shape that is not audio, or an effect that cannot stream.
         AudioError
-            NaN or infinite samples, or an impossible sample rate.
+            Samples that are NaN, infinite or beyond 1e12, or an impossible sample rate.
         """
         _check_call(sample_rate, buffer_size)
         if self._layout is None:
             self._layout = Layout()
         samples = self._layout.read(input_array)
-        check_finite(samples)
+        check_samples(samples)
         spec = self._spec_of(float(sample_rate), samples.shape[0], int(buffer_size))
         done = self._run(samples, spec, reset) if spec.channels else samples
         if np.may_share_memory(done, input_array):
@@ -311,16 +311,6 @@ def join(parts: list[Audio]) -> Audio:
     """Concatenate in time, without a copy when only one part has samples."""
     full = [part for part in parts if part.shape[1]]
     return full[0] if len(full) == 1 else np.concatenate(full or parts[:1], axis=1)
-
-
-def check_finite(samples: Audio) -> None:
-    """Refuse NaN and infinity, which would stay in every filter for good."""
-    # The energy is finite only if every sample is; vdot needs no second array and never warns.
-    if all([math.isfinite(np.vdot(row, row)) for row in samples]) or np.isfinite(samples).all():
-        return
-    channel, sample = np.argwhere(~np.isfinite(samples))[0]
-    bad = float(samples[channel, sample])
-    raise AudioError(f"sample {sample} of channel {channel} is {bad!r}; audio must be finite")
 
 
 def check_tail(tail_seconds: float, sample_rate: float) -> int:

@@ -22,6 +22,7 @@ import numpy as np
 
 from soundlasso.bridge.effect import Audio, Effect, StreamSpec
 from soundlasso.dsp.errors import SoundlassoError
+from soundlasso.dsp.samples import first_unusable, is_usable
 
 MAX_BLOCK = 8192
 DEFAULT_HOP_SAMPLES = 1024
@@ -78,7 +79,7 @@ class LiveEngine:
     late_blocks
         Blocks so far that the worker did not deliver in time; they were played dry, in place.
     repaired_blocks
-        Hops that held NaN or infinite samples, which were silenced.
+        Hops that held samples that are NaN, infinite or beyond 1e12, which were silenced.
 
     Raises
     ------
@@ -172,8 +173,8 @@ class LiveEngine:
             self._skip()
         hop = self._spec.zeros(self.hop_samples)
         self._input.read(self._fed, hop)
-        if not np.isfinite(hop).all():
-            np.nan_to_num(hop, copy=False, nan=0, posinf=0, neginf=0)
+        if first_unusable(hop) is not None:
+            hop[~is_usable(hop)] = 0
             self.repaired_blocks += 1
         ready = self.effect.push(hop)
         self._output.write(self._done, ready)

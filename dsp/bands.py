@@ -63,9 +63,8 @@ class BandMap:
         Shape: (..., n_bins) -> (..., 256).
         """
         rows = power[..., : self._heard].reshape(-1, self._heard)
-        widths = self._widths.expand(len(rows), -1).contiguous()
-        sums: torch.Tensor = torch.segment_reduce(rows, "sum", lengths=widths, axis=1, unsafe=True)
-        return sums.view(*power.shape[:-1], N_BANDS)
+        sums = sum_by_scatter if rows.device.type == "mps" else sum_segments
+        return sums(rows, self._widths).view(*power.shape[:-1], N_BANDS)
 
     def gains_to_bins(self, gains: torch.Tensor) -> torch.Tensor:
         """Interpolate a gain per band to a gain per bin.
@@ -75,6 +74,19 @@ class BandMap:
         shape = (*gains.shape[:-1], self.n_bins)  # gather takes a quarter of index_select's time
         low, high = (gains.gather(-1, place.expand(shape)) for place in (self._below, self._above))
         return torch.lerp(low, high, self._share)
+
+
+def sum_segments(rows: torch.Tensor, widths: torch.Tensor) -> torch.Tensor:
+    """Sum neighbours, `widths` of them at a time.  Shape: (n, bins), (bands,) -> (n, bands)."""
+    every = widths.expand(len(rows), -1).contiguous()
+    sums: torch.Tensor = torch.segment_reduce(rows, "sum", lengths=every, axis=1, unsafe=True)
+    return sums
+
+
+def sum_by_scatter(rows: torch.Tensor, widths: torch.Tensor) -> torch.Tensor:
+    """Do the same where torch has no segments, as on Apple's GPUs; slower."""
+    places = torch.arange(len(widths), device=rows.device).repeat_interleave(widths)
+    return rows.new_zeros(len(rows), len(widths)).index_add_(1, places, rows)
 
 
 def log_magnitude(band_power: torch.Tensor) -> torch.Tensor:

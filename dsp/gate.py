@@ -73,9 +73,14 @@ class PresenceGate:
         self.presence = np.zeros(self.queries)
 
     def resize(self, queries: int) -> None:
-        """Keep the first `queries` gates; new ones start closed."""
-        old, kept = self, min(queries, self.queries)
-        sums, held, gain, presence = old._sums, old._held, old._gain, old.presence
+        """Keep the first `queries` gates; new ones start closed.
+
+        What was found so far is forgotten if their number changes.
+        """
+        if queries == self.queries:
+            return
+        kept = min(queries, self.queries)
+        sums, held, gain, presence = self._sums, self._held, self._gain, self.presence
         added = np.full(queries - kept, self.settings.open_above)
         self._open_above = np.concatenate([self._open_above[:kept], added])
         self.queries = queries

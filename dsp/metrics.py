@@ -67,8 +67,8 @@ def peak_db(signal: Array) -> float:
 
 
 def level_db(amplitude: float) -> float:
-    """Return an amplitude in dB of full scale; -inf for 0."""
-    return 20 * float(np.log10(amplitude)) if amplitude > 0 else -float("inf")
+    """Return an amplitude in dB of full scale; -inf for 0, NaN for NaN."""
+    return -float("inf") if amplitude == 0 else 20 * float(np.log10(amplitude))
 
 
 def _alike(reference: Array, estimate: Array) -> tuple[Array, Array]:

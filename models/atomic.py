@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TEMPORARY_SUFFIX = ".part"
+_CANNOT_SYNC = errno.EINVAL, errno.EACCES, errno.EPERM
+"""Some network file systems cannot do it, and lose nothing by it; some folders cannot be opened to read."""
 
 
 def temporary_path(path: Path) -> Path:
@@ -21,7 +23,8 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises
     ------
     OSError
-        The system refuses; what was there before is still there.
+        The system refuses; what was there before is still there, unless the disk itself failed at the last
+        moment, when the new name was forced to it.
     """
     with replacing(path) as temporary:
         temporary.write_bytes(content)
@@ -34,7 +37,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        The system refuses; what was there before is still there.
+        The system refuses; what was there before is still there, unless the disk itself failed at the last
+        moment, when the new name was forced to it.
     """
     temporary = temporary_path(path)
     try:
@@ -62,11 +66,12 @@ def sync_folder(folder: Path) -> None:
     """Make renames in a folder last through a power cut; Windows has no such call and needs none."""
     if os.name != "posix":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems cannot do it, and lose nothing by it
+        if error.errno not in _CANNOT_SYNC:
             raise
-    finally:
-        os.close(descriptor)

@@ -339,10 +339,10 @@ def _unknown(name: str) -> UnknownModelError:
 
 
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name) or name == _SHIPPED:
+    if not _NAME.fullmatch(name) or name == _SHIPPED or name.endswith(".safetensors"):
         raise ModelError(
-            f"a model cannot be called {name!r}; "
-            f"use lower-case letters, digits, '.', '_' and '-', and not {_SHIPPED!r}"
+            f"a model cannot be called {name!r}; use lower-case letters, digits, '.', '_' and '-', "
+            f"and not {_SHIPPED!r} or what ends in '.safetensors', which is a file"
         )
 
 

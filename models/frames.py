@@ -71,11 +71,13 @@ class FrameEngine:
 
     def ask(self, asked: Asked) -> None:
         """Give other stems from the next frame on; overlapping frames cross-fade."""
-        self._query: Query = self._network.ask(torch.cat([asked.queries, asked.avoid]))
+        self._query: Query = self._network.ask(
+            torch.cat([asked.queries, asked.avoid]).to(self._network.device)
+        )
         self._asked = asked
         count = len(asked.queries)
-        if count != self._gate.queries:
-            self._gate.resize(count)
+        self._gate.resize(count)
+        if count != len(self._ready):
             self._writer.resize(count)
             fresh = np.zeros((max(0, count - len(self._ready)), *self._ready.shape[1:]), np.float32)
             self._ready = np.concatenate([self._ready[:count], fresh])

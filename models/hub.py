@@ -77,7 +77,10 @@ def fetch(file: HubFile, folder: Path, endpoint: str | None = None, tell: Tell |
 
 
 def _check_room(file: HubFile, folder: Path) -> None:
-    needed, free = 2 * file.size_bytes, shutil.disk_usage(folder).free  # the download and what is made of it
+    fetched = folder / file.path
+    there = min(file.size_bytes, fetched.stat().st_size) if fetched.exists() else 0
+    needed = 2 * file.size_bytes - there  # the download and what is made of it
+    free = shutil.disk_usage(folder).free
     if free < needed:
         raise ModelError(
             f"{str(folder)!r} has {free / 1e9:.1f} GB free; {file.path!r} needs {needed / 1e9:.1f} GB"

@@ -116,8 +116,9 @@ class Hearing:
             length = min(LONGEST_RUN, 1 << (n_frames - done).bit_length() - 1)
             run = self._run(length)
             run.follow(self._last)
-            heard.append(run(features[:, done : done + length]))
+            answer = run(features[:, done : done + length])
             self._last, done = run, done + length
+            heard.append(answer if done == n_frames else Heard(answer.maps.clone(), answer.bottom.clone()))
         if len(heard) == 1:
             return heard[0]
         return Heard(torch.cat([h.maps for h in heard], 1), torch.cat([h.bottom for h in heard], 1))

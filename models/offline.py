@@ -10,7 +10,7 @@ import numpy.typing as npt
 from soundlasso.dsp.errors import AudioError, Cancelled
 from soundlasso.dsp.gate import USUAL_THRESHOLD
 from soundlasso.models.engine import Audio, Profile
-from soundlasso.models.separator import DEFAULT_MODEL, Separator, Stereo, load_model
+from soundlasso.models.separator import DEFAULT_MODEL, MAX_CHANNELS, Separator, Stereo, load_model
 from soundlasso.models.stream import Keep, SeparationStream
 
 _BLOCK_S = 10.0
@@ -70,7 +70,7 @@ def separate(
     audio = np.asarray(audio)
     if audio.ndim not in (1, 2):
         raise AudioError(f"audio must be 1-D (mono) or (channels, samples), not of shape {audio.shape}")
-    if audio.ndim == 2 and audio.shape[0] > audio.shape[1] > 0:
+    if audio.ndim == 2 and audio.shape[0] > max(MAX_CHANNELS, audio.shape[1]):
         raise AudioError(f"audio must be (channels, samples); {audio.shape} looks transposed, pass audio.T")
     channels = np.atleast_2d(audio)
     separator = model if isinstance(model, Separator) else load_model(model)

@@ -10,6 +10,7 @@ asked for, so an optimiser's state in the same file is never read.
 import io
 import math
 import pickle
+import pickletools
 import re
 import struct
 import zipfile
@@ -141,7 +142,9 @@ class TorchArchive:
 
     def _unpickle(self) -> Any:
         try:
-            return _Unpickler(io.BytesIO(self._member("data.pkl"))).load()
+            content = self._member("data.pkl")
+            _check_memo(content)
+            return _Unpickler(io.BytesIO(content)).load()
         except _Refused as refused:
             raise ModelError(
                 f"{str(self.path)!r} asks for {refused.args[0]!r}, "
@@ -241,6 +244,13 @@ _KNOWN: dict[str, _StandIn | torch.dtype] = {
     "__builtin__.set": _StandIn(set),
     **{f"torch.{name}": dtype for name, dtype in _STORAGES.items()},
 }
+
+
+def _check_memo(content: bytes) -> None:
+    """Refuse memo places beyond the number of things: Python makes room up to the highest one."""
+    for opcode, place, _ in pickletools.genops(content):
+        if opcode.name.endswith("PUT") and place is not None and place > len(content):
+            raise pickle.UnpicklingError(f"it numbers a thing {place}, with {len(content)} bytes in all")
 
 
 class _Unpickler(pickle.Unpickler):

@@ -12,6 +12,7 @@ from soundlasso.dsp.delay import Delay
 from soundlasso.dsp.errors import AudioError, QueryError
 from soundlasso.dsp.gate import USUAL_THRESHOLD
 from soundlasso.dsp.ramp import Ramp
+from soundlasso.dsp.samples import check_samples
 from soundlasso.models.engine import Asked, Audio, Profile
 from soundlasso.models.separator import DEFAULT_MODEL, Separator, Stereo, load_model
 from soundlasso.models.text import check_query
@@ -122,8 +123,8 @@ class SeparationStream:
         Raises
         ------
         AudioError
-            If the block has another shape or dtype, or holds NaN or inf: then nothing of it was
-            taken, and the stream can go on.
+            If the block has another shape or dtype, or holds NaN, infinity or a sample beyond 1e12:
+            then nothing of it was taken, and the stream can go on.
         """
         block = self._check(block)
         self._taken += block.shape[1]
@@ -153,7 +154,7 @@ class SeparationStream:
     def take_presence(self) -> npt.NDArray[np.float64]:
         """Return the presence at each frame of the output since this was last called, some 4000 at most.
 
-        Those of a flush, too.  Shape: (queries, frames).
+        Those of a flush, too, but none from before the number of queries changed.  Shape: (queries, frames).
         """
         return self._engine.take_presence()
 
@@ -240,24 +241,8 @@ class SeparationStream:
             raise AudioError(f"a block must be an array of float32 or float64, not {kind}")
         if block.ndim != 2 or block.shape[0] != self.channels:
             raise AudioError(f"a block must have the shape ({self.channels}, samples), not {block.shape}")
-        check_finite(block, self._taken)
+        check_samples(block, self._taken)
         return block.astype(np.float32, copy=False)
-
-
-def check_finite(block: npt.NDArray[np.floating], first_sample: int = 0) -> None:
-    """Raise AudioError that names the first sample that is NaN or infinite.
-
-    Shape: (channels, n); `first_sample` is the position of the block in its signal.
-    """
-    finite = np.isfinite(block)
-    if finite.all():
-        return
-    sample = int(np.argmin(finite.all(axis=0)))
-    channel = int(np.argmin(finite[:, sample]))
-    value = float(block[channel, sample])
-    raise AudioError(
-        f"the audio is {value} at channel {channel}, sample {first_sample + sample}; it must be finite"
-    )
 
 
 def _texts(texts: Sequence[str] | str, role: str) -> tuple[str, ...]:
@@ -290,4 +275,4 @@ def _mix_of(keep: Keep, duck_db: float | None) -> tuple[float, float]:
     return of_stem - of_rest, of_rest
 
 
-__all__ = ["DEFAULT_MODEL", "Keep", "SeparationStream", "check_finite"]
+__all__ = ["DEFAULT_MODEL", "Keep", "SeparationStream"]

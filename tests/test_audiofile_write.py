@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,6 +109,7 @@ def test_what_a_disk_lost_is_noticed_on_reading_back(tmp_path: Path, container: 
 NO_ROOM = """
 import resource, sys
 from pathlib import Path
+from typing import Any
 import numpy as np
 from soundlasso.bridge.audiofile_format import OutputFormat
 from soundlasso.bridge.audiofile_write import AudioWriter
@@ -282,6 +284,22 @@ def test_a_small_file_is_replaced_whole(tmp_path: Path) -> None:
     write_whole(tmp_path / "a.json", b"one")
     write_whole(tmp_path / "a.json", b"two")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a.json", b"two")]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are synced on POSIX only")
+def test_a_folder_that_may_be_written_but_not_read_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = os.open
+
+    def guarded(path: str | Path, flags: int, *more: Any, **named: Any) -> int:  # root may read everything
+        if Path(path) == tmp_path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return really(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", guarded)
+    write_whole(tmp_path / "a.json", b"one")
+    assert (tmp_path / "a.json").read_bytes() == b"one"
 
 
 def test_a_small_file_that_cannot_be_written_leaves_what_was_there(

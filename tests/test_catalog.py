@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -248,7 +249,7 @@ def test_a_cache_that_cannot_be_written_is_named(
     assert not (cache / "models" / "other").exists()
 
 
-@pytest.mark.parametrize("name", ["lariat", "", "../up", "With Space", "a" * 65])
+@pytest.mark.parametrize("name", ["lariat", "", "../up", "With Space", "a" * 65, "mine.safetensors"])
 def test_names_that_cannot_be(name: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be called"):
         catalog.import_file(tmp_path / "none.ckpt", name)
@@ -442,6 +443,17 @@ def test_a_file_that_is_not_there_is_named(hub: str, tmp_path: Path) -> None:
 def test_no_room_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"GB free; 'net\.bin' needs"):
         fetch(HubFile("someone/something", "net.bin", 10**18), tmp_path / "downloads", "http://127.0.0.1:9")
+
+
+def test_what_is_there_already_needs_no_room(
+    hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = fetch(FILE, tmp_path / "downloads", hub)
+    room = shutil.disk_usage(tmp_path)._replace(free=FILE.size_bytes)  # for what is made of it
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: room)
+    assert fetch(FILE, tmp_path / "downloads", hub) == path
+    with pytest.raises(ModelError, match="GB free"):
+        fetch(FILE, tmp_path / "elsewhere", hub)
 
 
 # The command

@@ -199,6 +199,8 @@ def test_a_hostile_pickle_is_refused_by_name(
         (b"Pdata\n.", "is damaged"),  # PERSID
         (b"(S'storage'\nI1\nI2\ntQ.", "is damaged: it has a storage of an unknown kind"),  # BINPERSID
         (b"\x97.", "is damaged"),  # NEXT_BUFFER
+        (b"}r\xff\xff\xff\x7f.", "is damaged: it numbers a thing 2147483647, with 7 bytes"),  # LONG_BINPUT
+        (b"}p2147483647\n.", "is damaged: it numbers a thing 2147483647"),  # PUT
         (b"\x95" + b"\xff" * 8 + b".", "is damaged"),  # FRAME
         (b"c_codecs\nencode\n(S'x'\nS'rot13'\ntR.", "is damaged: bytes are not encoded as latin1"),
         (b"cnumpy\ndtype\n(S'O8'\ntR.", "is damaged: numpy type 'O8' is not a plain number"),

@@ -60,6 +60,16 @@ def test_queries_do_not_disturb_each_other_when_their_number_changes() -> None:
     assert gate.process(np.full((1, 1), 0.9), np.ones((1, 1)))[0, 0] == 1
 
 
+def test_what_was_found_stays_while_the_number_of_queries_does() -> None:
+    gate = PresenceGate(2, FRAME_RATE)
+    gate.process(np.ones((2, 7)), np.ones((2, 7)))
+    gate.resize(2)
+    assert gate.take_history().shape == (2, 7)
+    gate.process(np.ones((2, 7)), np.ones((2, 7)))
+    gate.resize(3)
+    assert gate.take_history().shape == (3, 0)
+
+
 def test_thresholds_in_the_wrong_order_are_refused() -> None:
     with pytest.raises(ValueError, match="close_below <= open_above"):
         GateSettings(open_above=0.2, close_below=0.4)

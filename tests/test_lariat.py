@@ -2,10 +2,13 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
-from soundlasso.dsp.bands import N_BINS, BandMap, band_edges
+from soundlasso.dsp.bands import N_BINS, BandMap, band_edges, sum_by_scatter, sum_segments
+from soundlasso.models.engine import Asked
+from soundlasso.models.frames import FrameEngine
 from soundlasso.models.lariat import Lariat, LariatConfig, Scan, build
 from soundlasso.models.lariat_folded import FoldedLariat, Heard, Hearing
 
@@ -64,6 +67,27 @@ def test_steps_equal_the_whole(pair: tuple[Lariat, FoldedLariat], size: int) -> 
         assert torch.all((bottom - of_bottom).abs() <= ROUNDING * whole.bottom.abs().max())
 
 
+def test_two_long_runs_do_not_share_an_answer(pair: tuple[Lariat, FoldedLariat]) -> None:
+    _, folded = pair
+    features = torch.cat([FEATURES, FEATURES.flip(1)], 1)  # 80 frames: two runs of 32 and one of 16
+    maps, bottom = hear(folded, features)
+    hearing = Hearing(folded, len(features))
+    for start in range(0, 80, 16):
+        step = hearing.hear(features[:, start : start + 16])
+        assert torch.all((step.maps - maps[:, start : start + 16]).abs() <= ROUNDING * maps.abs().max())
+        of_bottom = bottom[:, start : start + 16]
+        assert torch.all((step.bottom - of_bottom).abs() <= ROUNDING * bottom.abs().max())
+
+
+def test_texts_are_taken_to_where_the_network_is() -> None:
+    folded = FoldedLariat(
+        network().to("meta")
+    )  # a device that computes nothing, and refuses the CPU's tensors
+    engine = FrameEngine(folded, 44100, 2, "linked")
+    engine.ask(Asked(QUERIES, QUERIES[:1], gate=True, consistent=False))
+    assert engine.presence.shape == (3,)
+
+
 def test_a_hearing_that_forgets_is_as_new(pair: tuple[Lariat, FoldedLariat]) -> None:
     _, folded = pair
     hearing = Hearing(folded, len(FEATURES))
@@ -119,6 +143,13 @@ def test_bands_take_all_power_once_and_a_flat_gain_stays_flat(n_bins: int) -> No
     torch.testing.assert_close(bands.power_to_bands(power).sum(-1), heard.sum(-1))
     assert torch.allclose(bands.gains_to_bins(torch.full((2, 256), 0.3)), torch.tensor(0.3))
     assert bands.gains_to_bins(torch.rand(2, 256)).shape == (2, n_bins)
+
+
+def test_both_ways_of_summing_bands_agree() -> None:
+    rows, widths = torch.rand(3, N_BINS), torch.from_numpy(np.diff(band_edges()))
+    by_loop = torch.stack([part.sum(1) for part in rows.split(widths.tolist(), 1)], 1)
+    torch.testing.assert_close(sum_segments(rows, widths), by_loop)
+    torch.testing.assert_close(sum_by_scatter(rows, widths), by_loop)
 
 
 def test_a_gain_lands_on_its_own_band() -> None:

@@ -1,5 +1,7 @@
 """The seven laws of a stream, on the model that ships."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from soundlasso import SeparationStream, Separator, load_model, separate
 from soundlasso.dsp.errors import AudioError
 from soundlasso.dsp.metrics import null_depth_db
+from soundlasso.dsp.samples import LOUDEST
 from soundlasso.models.checkpoint import load_safetensors, save_safetensors
 from soundlasso.models.separator import shipped_weights
 from tests.signals import RATES, Audio, noise, run, sine
@@ -151,14 +154,24 @@ def test_a_stream_is_as_new_after_flush_and_reset(lariat: Separator) -> None:
 # 7: no silent damage
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_sample_that_is_no_number_is_named(lariat: Separator, bad: float) -> None:
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e20, -2e12, 1e39])
+def test_a_sample_that_cannot_be_is_named(lariat: Separator, bad: float, kind: type[np.floating]) -> None:
     stream = SeparationStream(lariat, "drums", 44100, 2)
     stream.process(noise(2, 1000))
-    block = noise(2, 500)
-    block[1, 123] = bad
-    with pytest.raises(AudioError, match=f"{bad} at channel 1, sample 1123"):
+    block = noise(2, 500).astype(kind)
+    with np.errstate(over="ignore"):
+        block[1, 123] = bad
+    with pytest.raises(
+        AudioError, match=rf"{re.escape(str(block[1, 123]))} at channel 1, sample 1123; .* ±1e"
+    ):
         stream.process(block)
+
+
+def test_the_loudest_samples_leave_nothing_behind(lariat: Separator) -> None:
+    stream = SeparationStream(lariat, ["drums", "a flute"], 44100, 2)
+    assert np.isfinite(stream.process(np.full((2, 9000), LOUDEST, np.float32))).all()
+    assert np.isfinite(stream.process(noise(2, 20_000))).all() and np.isfinite(stream.presence).all()
 
 
 def test_a_refused_block_leaves_the_stream_as_it_was(lariat: Separator) -> None:

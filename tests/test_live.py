@@ -100,9 +100,10 @@ def test_an_error_in_the_effect_leaves_the_sound_dry_and_is_told() -> None:
     np.testing.assert_array_equal(got[:, 500:], delayed(noise(), 400)[:, 500:])
 
 
-def test_samples_that_are_not_finite_are_silenced_and_counted() -> None:
+@pytest.mark.parametrize("bad", [np.nan, -np.inf, 1e20])
+def test_samples_that_cannot_be_are_silenced_and_counted(bad: float) -> None:
     audio = noise()
-    audio[1, 5000] = np.nan
+    audio[1, 5000] = bad
     repaired = audio.copy()
     repaired[1, 5000] = 0
     with LiveEngine(Board([pedalboard.Delay(0.01)]), RATE, 2, hop_samples=100) as engine:

@@ -55,6 +55,12 @@ def test_null_depth_is_the_largest_error() -> None:
     assert null_depth_db(mixture, parts) == pytest.approx(-40, abs=0.01)
 
 
+def test_what_is_no_number_is_neither_equal_nor_silent() -> None:
+    broken = np.full((2, 10), math.nan)
+    assert math.isnan(null_depth_db(np.ones((2, 10)), broken[None]))
+    assert math.isnan(peak_db(broken)) and math.isnan(rms_db(broken))
+
+
 def test_levels_of_silence_and_nothing() -> None:
     assert rms_db(np.zeros((1, 10))) == peak_db(np.zeros((1, 0))) == -math.inf
     assert peak_db(np.array([0.5, -1.0])) == 0

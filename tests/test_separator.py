@@ -65,6 +65,13 @@ def test_transposed_audio_is_refused_with_the_way_out(lariat: Separator) -> None
         separate(noise(2, 1000).T, RATE, "drums", model=lariat)
 
 
+@pytest.mark.parametrize("shape", [(2, 1), (6, 4), (64, 2), (2, 0)])
+def test_short_audio_of_many_channels_is_not_taken_for_transposed(
+    lariat: Separator, shape: tuple[int, int]
+) -> None:
+    assert separate(np.zeros(shape, np.float32), RATE, "drums", model=lariat).shape == shape
+
+
 def test_one_model_is_loaded_once(lariat: Separator) -> None:
     assert load_model("lariat") is lariat
     assert shipped_weights("lariat").stem.endswith(lariat.weights_hash)
