@@ -24,7 +24,7 @@ from soundlasso.bridge.audiofile_write import remove_leavings
 from soundlasso.bridge.events import Cancel, Event, OnEvent
 from soundlasso.bridge.render_plan import RenderPlan
 from soundlasso.bridge.render_result import RenderResult
-from soundlasso.dsp.errors import SoundlassoError
+from soundlasso.bridge.unforeseen import reason_of
 
 _STOP_TIMEOUT_S = 20.0  # a block takes well below a second, a window of AudioSep's network several
 _IMPORTED_ONCE = [
@@ -101,8 +101,8 @@ def _attempt(plan: RenderPlan, progress: OnEvent, cancel: Cancel | None) -> Outc
     result, error = None, ""
     try:
         result = run_plan(plan, progress=progress, cancel=cancel)
-    except (SoundlassoError, OSError) as failure:
-        error = str(failure)
+    except Exception as failure:  # of any kind, or a bad file would stop the others
+        error = reason_of(failure, f"rendering {str(plan.mix.path)!r}")
     return Outcome(plan, result, error, time.monotonic() - started_s, peak_memory_mb())
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from soundlasso.bridge.audiofile_write import write_whole
 from soundlasso.bridge.batch import Outcome
@@ -104,9 +105,8 @@ class BatchReport:
         for row in self.rows:
             if len(self.rows) <= _MOST_ROWS or row["state"] == "failed":
                 length = f"{row['seconds']:.1f} s" if "seconds" in row else ""
-                table.add_row(
-                    printable(row["mix"]), row["state"], length, f"{row['took_s']:.1f} s", _remark(row)
-                )
+                cells = (printable(row["mix"]), row["state"], length, f"{row['took_s']:.1f} s", _remark(row))
+                table.add_row(*map(Text, cells))  # in a plain string, [brackets] would be markup
         return table
 
     def _title(self, wall_s: float, jobs: int) -> str:

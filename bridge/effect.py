@@ -216,6 +216,11 @@ class Effect(abc.ABC):
         """
         tail_samples = check_tail(tail_seconds, sample_rate)
         self.reset()
+        yield from self._passed(blocks, sample_rate, buffer_size, tail_samples)
+
+    def _passed(
+        self, blocks: Iterable[npt.NDArray[Any]], sample_rate: float, buffer_size: int, tail_samples: int
+    ) -> Iterator[Audio]:
         for samples in blocks:
             yield from _if_any(self.process(samples, sample_rate, buffer_size, reset=False))
         if self._spec is None or self._layout is None:
@@ -260,10 +265,13 @@ class Effect(abc.ABC):
         dst = Path(dst)
         with AudioReader(src) as reader:
             rate = reader.info.sample_rate
-            frames = reader.frames + check_tail(tail_seconds, rate)
+            tail_samples = check_tail(tail_seconds, rate)
+            frames = reader.frames + tail_samples
             kind = choose_format(reader.info, frames, format=dst.suffix[1:].lower(), subtype=subtype)
             with AudioWriter(dst, kind, overwrite=overwrite) as writer:
-                for done in self.stream(reader.blocks(), rate, tail_seconds=tail_seconds):
+                self.reset()
+                self._layout = Layout(kind.channels)  # of a file as short as 2 by 2 samples nobody could tell
+                for done in self._passed(reader.blocks(), rate, DEFAULT_BUFFER_SIZE, tail_samples):
                     writer.write(done)
         if writer.clipped_samples:
             told = f"{writer.clipped_samples} samples of {str(dst)!r} were beyond full scale and clipped"

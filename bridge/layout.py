@@ -13,11 +13,17 @@ Audio = npt.NDArray[np.float32]
 
 
 class Layout:
-    """Read arrays as (channels, samples) and write results back, as pedalboard would."""
+    """Read arrays as (channels, samples) and write results back, as pedalboard would.
 
-    def __init__(self) -> None:
-        self._channels: int | None = None
-        self._channels_first: bool | None = None
+    Parameters
+    ----------
+    channels
+        How many there are, in arrays of (channels, samples); None where that is to be found out.
+    """
+
+    def __init__(self, channels: int | None = None) -> None:
+        self._channels = channels
+        self._channels_first = None if channels is None else True
         self._mono = False
 
     def read(self, array: npt.NDArray[Any]) -> Audio:

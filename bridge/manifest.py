@@ -67,10 +67,14 @@ def _describe_preset(plan: "RenderPlan") -> dict[str, Any] | None:
     """Return what of a preset decides the files, and its name."""
     if plan.settings.preset is None:
         return None
+    from soundlasso.bridge.presets.chains import files_of
     from soundlasso.bridge.presets.reading import to_table
 
-    table = to_table(plan.settings.preset)
-    return {key: value for key, value in table.items() if key != "description"}
+    preset = plan.settings.preset
+    table = {key: value for key, value in to_table(preset).items() if key != "description"}
+    chains = [*(strip.chain for strip in (*preset.stems, preset.rest)), preset.mix.chain]
+    files = sorted({file for chain in chains for file in files_of(chain)})
+    return {**table, "files": {file: hash_file(Path(file)) for file in files}} if files else table
 
 
 def _plain(value: object) -> object:
@@ -89,7 +93,8 @@ def write_manifest(path: Path, request: Mapping[str, Any], outcome: Mapping[str,
     request
         From `describe_request`.
     outcome
-        What came of it; ``"files"`` maps each output's path, relative to the manifest, to its bytes.
+        What came of it; ``"files"`` maps each output's path, relative to the manifest, to its bytes;
+        ``"earlier"`` lists those that earlier renders of the mix left.
 
     Raises
     ------
@@ -118,6 +123,17 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     return manifest if is_ours and isinstance(manifest.get("files"), dict) else None
 
 
+def recorded_mix(path: Path) -> str | None:
+    """Return the file name of the mix that a manifest is of; None when there is no manifest."""
+    return _mix_name(read_manifest(path))
+
+
+def _mix_name(manifest: Mapping[str, Any] | None) -> str | None:
+    mix = (manifest or {}).get("mix")
+    name = mix.get("name") if isinstance(mix, dict) else None
+    return name if isinstance(name, str) else None
+
+
 def listed_outputs(path: Path, mix: str | None = None) -> list[Path]:
     """Return the paths of all files that a manifest says it was written beside.
 
@@ -129,9 +145,15 @@ def listed_outputs(path: Path, mix: str | None = None) -> list[Path]:
         The file name of the mix that it has to be of; None takes any.
     """
     manifest = read_manifest(path)
-    if manifest is None or (mix is not None and manifest.get("mix", {}).get("name") != mix):
+    if manifest is None or (mix is not None and _mix_name(manifest) != mix):
         return []
     return [path.parent / name for name in manifest["files"]]
+
+
+def written_names(path: Path) -> list[str]:
+    """Return, relative to a manifest, what it lists and what earlier renders of its mix left beside it."""
+    manifest = read_manifest(path) or {"files": {}}
+    return [*manifest["files"], *(manifest.get("earlier") or ())]
 
 
 def find_trusted(plan: "RenderPlan", request: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """Name output files so that every operating system takes them and none hides another."""
 
 import difflib
+import hashlib
 import string
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -19,13 +20,15 @@ _DEVICES = ("CON", "CONIN$", "CONOUT$", "PRN", "AUX", "NUL")
 _RESERVED = {*_DEVICES, *(f"{port}{n}" for port in ("COM", "LPT") for n in "123456789¹²³")}
 _VALUE_BYTES = 80  # of a query or mix in a name
 _NAME_BYTES = 200  # of a whole name; file systems allow 255 with the ending
+_MARK_DIGITS = 8  # enough to tell apart all that one folder can hold
 
 
 def safe_name(text: str, *, max_bytes: int = _VALUE_BYTES) -> str:
     """Turn any text into a part of a file name that is valid on Linux, macOS and Windows.
 
     Forbidden and invisible characters become ``_``, white space becomes single spaces, dots and spaces at
-    the ends go, and names that Windows keeps for devices get a ``_``.
+    the ends go, and names that Windows keeps for devices get a ``_``.  A text that is too long is cut, and
+    ends in digits of its hash: what differs in the cut part alone keeps names of its own.
 
     Parameters
     ----------
@@ -41,7 +44,9 @@ def safe_name(text: str, *, max_bytes: int = _VALUE_BYTES) -> str:
     """
     composed = unicodedata.normalize("NFC", " ".join(text.split()))
     name = "".join("_" if _is_forbidden(character) else character for character in composed)
-    name = _cut(name, max_bytes).strip(" .") or "_"
+    if len(name.encode()) > max_bytes:
+        name = _cut(name, max_bytes, composed)
+    name = name.strip(" .") or "_"
     if name.split(".")[0].rstrip(" ").upper() in _RESERVED:
         name = "_" + name
     return name
@@ -55,9 +60,11 @@ def _is_forbidden(character: str) -> bool:
     )
 
 
-def _cut(name: str, max_bytes: int) -> str:
-    """Shorten to a number of UTF-8 bytes, between characters."""
-    return name.encode()[:max_bytes].decode(errors="ignore")
+def _cut(name: str, max_bytes: int, text: str) -> str:
+    """Shorten to a number of UTF-8 bytes, between characters; the end tells which text it was."""
+    mark = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:_MARK_DIGITS]
+    head = name.encode()[: max_bytes - 1 - _MARK_DIGITS].decode(errors="ignore")
+    return f"{head.rstrip()}~{mark}"
 
 
 def printable(text: object) -> str:

@@ -20,7 +20,13 @@ from soundlasso.bridge.export.beside import (
 )
 from soundlasso.bridge.export.session import SessionKind, removal, write_session
 from soundlasso.bridge.export.source_notes import SourceNotes, read_source_notes
-from soundlasso.bridge.manifest import describe_request, find_trusted, hash_file, write_manifest
+from soundlasso.bridge.manifest import (
+    describe_request,
+    find_trusted,
+    hash_file,
+    write_manifest,
+    written_names,
+)
 from soundlasso.bridge.naming import DEFAULT_TEMPLATE
 from soundlasso.bridge.render_plan import (
     REST,
@@ -196,6 +202,7 @@ class _Run:
         self._timings: dict[str, float] = {}
         self._notes = SourceNotes()
         self._presence = PresenceCurves()
+        self._earlier: list[str] = []
 
     def run(self) -> RenderResult:
         """Render, unless the same was rendered before."""
@@ -317,6 +324,7 @@ class _Run:
     def _publish(self, tracks: "Tracks | PresetTracks") -> None:
         with self._stage("write"):
             self._check_cancelled()
+            self._earlier = written_names(self._plan.manifest)
             # An old record must not vouch for new files, should this end between two of them.
             self._plan.manifest.unlink(missing_ok=True)
             for track in tracks.tracks:
@@ -349,6 +357,7 @@ class _Run:
             mixdown=tracks.mixdown,
             notes=(*tracks.notes, *session_notes(self._plan)),
             presence_curves=self._presence.curves(),
+            start_s=self._plan.start / self._plan.mix.sample_rate,
         )
 
     def _draw(self, unfinished: contextlib.ExitStack) -> None:
@@ -386,9 +395,10 @@ class _Run:
         folder = self._plan.manifest.parent
         sizes = {path: path.stat().st_size for path in self._plan.files[:-1]} | dict.fromkeys(sessions)
         files = {path.relative_to(folder).as_posix(): size for path, size in sizes.items()}
-        write_manifest(
-            self._plan.manifest, request, {**result.to_record(), "files": files, "timings": self._timings}
-        )
+        # Without these, what other queries gave would be taken for mixes when the folder is searched again.
+        left = {name for name in self._earlier if (folder / name).is_file()}
+        outcome = {"files": files, "earlier": sorted(left - files.keys()), "timings": self._timings}
+        write_manifest(self._plan.manifest, request, {**result.to_record(), **outcome})
 
     def _check_cancelled(self) -> None:
         if self._cancel is not None and self._cancel.is_set():

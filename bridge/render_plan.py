@@ -13,7 +13,7 @@ from soundlasso.bridge.audiofile_format import OutputFormat, check_format, choos
 from soundlasso.bridge.audiofile_write import check_space, existing_folder
 from soundlasso.bridge.automation import Change, check_changes
 from soundlasso.bridge.export.session import SessionKind, session_path, to_session_kinds
-from soundlasso.bridge.manifest import MANIFEST_ENDING, listed_outputs
+from soundlasso.bridge.manifest import MANIFEST_ENDING, listed_outputs, recorded_mix
 from soundlasso.bridge.naming import (
     DEFAULT_TEMPLATE,
     check_template,
@@ -211,16 +211,16 @@ class _Places(TypedDict):
 
 
 def _place_files(mix: Path, queries: Sequence[str], out: Path, settings: RenderSettings) -> _Places:
-    if not {"query", "stem"} & template_fields(settings.name) and len(queries) + settings.rest > 1:
-        raise SoundlassoError(f"the name template {settings.name!r} gives all stems one name; add {{query}}")
     # The rest comes first to keep its name when a query is "rest".
-    rest, *stems = name_audio(
-        mix, [{"query": query, "stem": query} for query in (REST, *queries)], out, settings
-    )
+    written = [*([REST] if settings.rest else []), *([] if settings.remove else queries)]
+    if not {"query", "stem"} & template_fields(settings.name) and len(written) > 1:
+        raise SoundlassoError(f"the name template {settings.name!r} gives all stems one name; add {{query}}")
+    named = name_audio(mix, [{"query": query, "stem": query} for query in written], out, settings)
+    rest = named.pop(0) if settings.rest else None
     manifest, picture = place_beside(mix, out, settings)
     return _Places(
-        stems=(None,) * len(queries) if settings.remove else tuple(stems),
-        rest=rest if settings.rest else None,
+        stems=(None,) * len(queries) if settings.remove else tuple(named),
+        rest=rest,
         manifest=manifest,
         picture=picture,
     )
@@ -325,7 +325,7 @@ def _check_collisions(plans: Sequence[RenderPlan]) -> None:
             if other != plan.mix.path:
                 raise SoundlassoError(
                     f"{str(other)!r} and {str(plan.mix.path)!r} would both become {str(path)!r}; "
-                    "render them into different folders, or one at a time"
+                    "render them into different folders, or rename one"
                 )
 
 
@@ -336,10 +336,11 @@ def check_existing(plan: RenderPlan) -> None:
     ------
     AudioFileError
         With the file. When what was rendered before is to be skipped, that is what an earlier render of a mix
-        of this name did not write.
+        of this name did not write; when it is to be overwritten, a record of another mix.
     """
     there = [path for path in plan.files if _is_there(path)]
     if plan.settings.existing == "overwrite":
+        _check_same_mix(plan)
         return
     if plan.settings.existing == "skip":
         ours = listed_outputs(plan.manifest, mix=plan.mix.path.name)
@@ -348,6 +349,16 @@ def check_existing(plan: RenderPlan) -> None:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise AudioFileError(
             f"{str(there[0])!r}{more} exists already; overwrite it, or skip what was rendered before"
+        )
+
+
+def _check_same_mix(plan: RenderPlan) -> None:
+    """Refuse to replace another mix's record, without which nobody knows whose the files beside it are."""
+    other = recorded_mix(plan.manifest)
+    if other not in (None, plan.mix.path.name):
+        raise AudioFileError(
+            f"{str(plan.manifest)!r} is of another mix, {other!r}; "
+            f"render {plan.mix.path.name!r} into another folder, or rename it"
         )
 
 

@@ -85,7 +85,7 @@ class RenderResult:
     model
         The model's name.
     sample_rate, channels
-        Of input and output, in Hz.
+        Of the files, the rate in Hz.
     seconds
         How much sound was rendered.
     realtime_factor
@@ -109,6 +109,8 @@ class RenderResult:
         Whether an earlier render of the same was found and nothing was computed.
     presence_curves
         How surely each stem was there over time, at even steps; none when the render was skipped.
+    start_s
+        Where in the mix the rendered sound begins.
     """
 
     mix: Path
@@ -126,13 +128,14 @@ class RenderResult:
     notes: tuple[str, ...] = ()
     skipped: bool = False
     presence_curves: tuple[tuple[float, ...], ...] = dataclasses.field(default=(), repr=False)
+    start_s: float = 0.0
 
     def _repr_html_(self) -> str:
         """Show players and pictures of mix, stems and rest, for notebooks."""
         from soundlasso.bridge.export.beside import sounds_of
         from soundlasso.bridge.export.page import make_fragment
 
-        return make_fragment(self.mix.name, sounds_of(self))
+        return make_fragment(self.mix.name, sounds_of(self), start_s=self.start_s)
 
     @property
     def parts(self) -> list[StemResult]:
@@ -169,6 +172,8 @@ class RenderResult:
         """Return what the manifest keeps of the outcome, beside the request."""
         folder = self.manifest.parent
         return {
+            "sample_rate": self.sample_rate,
+            "start_s": self.start_s,
             "seconds": self.seconds,
             "realtime_factor": self.realtime_factor,
             "latency_samples": self.latency_samples,
@@ -187,7 +192,7 @@ class RenderResult:
         return cls(
             mix=mix,
             model=manifest["model"]["name"],
-            sample_rate=manifest["mix"]["sample_rate"],
+            sample_rate=manifest.get("sample_rate", manifest["mix"]["sample_rate"]),  # older ones lack it
             channels=manifest["mix"]["channels"],
             seconds=manifest["seconds"],
             realtime_factor=manifest["realtime_factor"],
@@ -199,6 +204,7 @@ class RenderResult:
             mixdown=None if mixdown is None else StemResult.from_record(mixdown, folder),
             notes=tuple(manifest.get("notes", ())),
             skipped=True,
+            start_s=manifest.get("start_s", manifest["settings"]["start_s"]),
         )
 
 

@@ -1,6 +1,7 @@
 """Separation as an effect: name a sound inside a board, and keep it, remove it or turn it down."""
 
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, get_args
@@ -131,13 +132,15 @@ class Separate(Effect):
         self.model, self.profile = model, profile
         self.stereo: Stereo = stereo
         self._stream: SeparationStream | None = None
+        self._changing = threading.Lock()
 
     def change(self, **settings: Any) -> None:
         """Set several settings at once; if one cannot be, none is set."""
         new = replace(self.settings, **settings)
         if self._stream is not None:  # read the texts here, so that the playing thread need not
             self._stream.model.embed([new.query, *new.avoid])
-        self.settings = new
+        with self._changing:  # reading may take seconds, in which others may have set something else
+            self.settings = replace(self.settings, **settings)
 
     @property
     def presence(self) -> float:

@@ -16,12 +16,15 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from rich.console import Console
 
 from soundlasso.bridge.batch import Outcome, run_batch, share_threads
 from soundlasso.bridge.batch_report import BatchReport
 from soundlasso.bridge.cli import main
 from soundlasso.bridge.events import Event
 from soundlasso.bridge.presets.library import CONFIG_VARIABLE
+from soundlasso.bridge.presets.reading import parse_preset
+from soundlasso.bridge.presets.rendering import plan_preset, settings_of
 from soundlasso.bridge.render_inputs import find_inputs, read_list
 from soundlasso.bridge.render_plan import RenderPlan, RenderSettings, plan_render
 from soundlasso.dsp.errors import SoundlassoError
@@ -203,6 +206,16 @@ def test_a_batch_ends_with_a_table_and_a_summary(
     assert last[2]["silent"] == ["drums"] and last[1]["silent"] == []
 
 
+def test_a_table_shows_brackets_as_they_are() -> None:
+    report = BatchReport()
+    report.add_failure(Path("song [live].wav"), "no [/] sense")
+    console = Console(width=100, file=io.StringIO())
+    console.print(report.table(1.0, 1))
+    assert isinstance(console.file, io.StringIO)
+    told = console.file.getvalue()
+    assert "song [live].wav" in told and "no [/] sense" in told
+
+
 def test_a_long_table_shows_the_failures_alone() -> None:
     report = BatchReport()
     for number in range(100):
@@ -268,6 +281,21 @@ def test_an_outcome_is_a_result_or_an_error(tmp_path: Path) -> None:
     assert outcome.result is None and "cut short" in outcome.error
 
 
+def test_an_error_that_nobody_foresaw_stops_no_other_mix(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    preset = parse_preset('[stem.a]\nquery = "drums"\nchain = [{ effect = "MP3Compressor" }]')
+    plans = []
+    for name, rate in (("no MP3.wav", 96000), ("good.wav", 44100)):
+        soundfile.write(tmp_path / name, noise(1, rate // 4).T, rate, subtype="FLOAT")
+        plans.append(plan_preset(tmp_path / name, tmp_path / "out", settings_of(preset)))
+    bad, good = run_batch(plans, progress=lambda event: None)
+    assert f"rendering {str(tmp_path / 'no MP3.wav')!r} failed: ValueError: " in bad.error
+    assert "Traceback" in caplog.text
+    assert good.error == "" and good.result is not None
+    assert files(tmp_path / "out") == ["good - a.wav", "good - rest.wav", "good.soundlasso.json"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -294,6 +322,20 @@ def test_wrong_usage_with_presets_is_one_line_and_exit_code_2(
     assert len(err.splitlines()) == 1
     assert reason in err
     assert os.listdir() == ["song.wav"]
+
+
+def test_each_mistake_of_a_preset_has_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_mix(tmp_path / "song.wav")
+    Path("bad.toml").write_text('descripton = "x"\n[stem.a]\nquery = "drums"\n', encoding="utf-8")
+    code, _, err = run(capsys, "render", "song.wav", "-p", "bad.toml", "--set", "gate=\x1b[31m")
+    assert code == 2
+    first, second, third = err.splitlines()
+    assert first == "soundlasso: bad.toml has 2 mistakes:"
+    assert second.startswith("  line 1: descripton is no setting")
+    assert "gate is '\\x1b[31m'" in third and "\x1b" not in third
 
 
 def test_a_preset_is_rendered_by_the_command(

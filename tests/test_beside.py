@@ -4,6 +4,7 @@ Tolerances: samples and places are exact; loudness in a time stamp is that of th
 """
 
 import dataclasses
+import html
 import json
 import re
 import struct
@@ -19,12 +20,15 @@ import wavinfo
 
 from soundlasso.bridge import render as render_module
 from soundlasso.bridge.audiofile import read_audio
-from soundlasso.bridge.export.beside import PresenceCurves
+from soundlasso.bridge.export.beside import PresenceCurves, make_broadcast, sounds_of
 from soundlasso.bridge.export.bext import Broadcast, read_broadcast
+from soundlasso.bridge.export.page import clock
+from soundlasso.bridge.export.source_notes import SourceNotes
 from soundlasso.bridge.presets.library import load_preset
 from soundlasso.bridge.presets.rendering import render_preset
 from soundlasso.bridge.render import render
 from soundlasso.bridge.render_inputs import find_inputs
+from soundlasso.bridge.render_plan import RenderSettings, plan_render
 from soundlasso.dsp.errors import AudioFileError, SoundlassoError
 from soundlasso.models.separator import Separator
 from soundlasso.models.stream import SeparationStream
@@ -78,6 +82,19 @@ def test_a_mix_without_a_time_begins_at_zero(tmp_path: Path, mix: Path) -> None:
     stamp = read_broadcast(tmp_path / "out" / "song - drums.wav", "WAV")
     assert stamp is not None
     assert (stamp.time_reference_samples, stamp.date) == (round(START_S * RATE), "")
+
+
+@pytest.mark.parametrize(
+    ("of_input", "start_s", "of_stem"),
+    [(2**64 - 1, 0.0, 2**64 - 1), (2**64 - 1, START_S, round(START_S * RATE)), (2**53 + 1, 0.0, 2**53 + 1)],
+)
+def test_any_time_of_the_input_is_kept_exactly_or_dropped_where_it_does_not_fit(
+    mix: Path, of_input: int, start_s: float, of_stem: int
+) -> None:
+    plan = plan_render(mix, ["drums"], "out", RenderSettings(start_s=start_s))
+    notes = SourceNotes(Broadcast(time_reference_samples=of_input))
+    stamp = Broadcast.from_bytes(make_broadcast(plan, notes, "drums").to_bytes())
+    assert stamp is not None and stamp.time_reference_samples == of_stem
 
 
 def test_rendering_twice_gives_the_same_files(tmp_path: Path, noted: Path) -> None:
@@ -183,6 +200,25 @@ def test_a_result_shows_itself_in_a_notebook(tmp_path: Path, mix: Path) -> None:
     result = render(mix, "drums", tmp_path / "out", length_s=0.3)
     shown = result._repr_html_()
     assert shown.startswith("<iframe") and "&lt;audio" in shown and "<script" not in shown
+
+
+def test_a_notebook_shows_the_part_of_the_mix_that_was_rendered(tmp_path: Path, mix: Path) -> None:
+    for existing in ("refuse", "skip"):
+        result = render(
+            mix,
+            "drums",
+            tmp_path / "out",
+            start_s=START_S,
+            length_s=LENGTH_S,
+            existing=existing,  # type: ignore[arg-type]
+        )
+        whole, *stems = sounds_of(result)
+        expected = read_audio(mix)[0][:, round(START_S * RATE) :][:, : round(LENGTH_S * RATE)]
+        np.testing.assert_array_equal(np.concatenate(list(whole.blocks()), axis=1), expected)
+        assert {sound.frames for sound in stems} == {whole.frames}
+        assert result.start_s == round(START_S * RATE) / RATE
+        begun, ended = clock(result.start_s), clock(result.start_s + result.seconds)
+        assert html.unescape(result._repr_html_()).count(f"<span>{begun}</span><span>{ended}</span>") == 3
 
 
 def test_presence_keeps_its_time_and_ends_with_the_mix() -> None:

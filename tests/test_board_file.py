@@ -34,6 +34,17 @@ def test_process_file_loses_no_sample(src: Path) -> None:
     np.testing.assert_array_equal(audio.T, late_board()(noise(2, 100_000), RATE))
 
 
+@pytest.mark.parametrize(("channels", "length"), [(2, 1), (2, 2), (3, 2), (1, 1)])
+def test_process_file_knows_the_channels_of_the_shortest_files(
+    tmp_path: Path, channels: int, length: int
+) -> None:
+    audio = noise(channels, length)
+    soundfile.write(tmp_path / "in.wav", audio.T, RATE, "FLOAT")
+    late_board().process_file(tmp_path / "in.wav", tmp_path / "out.wav")
+    out, _ = soundfile.read(tmp_path / "out.wav", dtype="float32", always_2d=True)
+    np.testing.assert_allclose(out.T, -audio, 0, 1e-6)
+
+
 def test_process_file_lets_a_reverb_ring_out(src: Path) -> None:
     dst = src.with_name("out.flac")
     Board([pedalboard.Reverb()]).process_file(src, dst, tail_seconds=1.5)

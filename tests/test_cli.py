@@ -5,6 +5,7 @@ Timing: importing for `--help` is judged by what is loaded, not by the clock.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -220,11 +221,16 @@ def test_events_tell_why_nothing_is_rendered(capsys: pytest.CaptureFixture[str],
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a disk that is always full")
-def test_a_full_disk_for_events_is_one_line(capsys: pytest.CaptureFixture[str], mix: str) -> None:
-    code, _, err = run(capsys, "render", mix, "-q", "drums", "--events", "/dev/full")
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_full_disk_for_events_is_one_line_and_stops_no_mix(
+    capsys: pytest.CaptureFixture[str], mix: str, jobs: str
+) -> None:
+    shutil.copy(mix, "other.wav")
+    arguments = ["render", mix, "other.wav", "-q", "drums", "--jobs", jobs, "--events", "/dev/full"]
+    code, _, err = run(capsys, *arguments)
     assert code == 1
     assert complaints(err) == ["soundlasso: cannot write events to '/dev/full': No space left on device"]
-    assert not Path("stems").exists()
+    assert len(list(Path("stems").glob("*.json"))) == 2
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a disk that is always full")

@@ -145,6 +145,15 @@ def test_a_render_that_fails_leaves_no_folder(tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_an_error_that_nobody_foresaw_is_reported_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.request"
+    path.write_text(f"path\t{tmp_path}/a.wav\nquery\tdrums\nout\t{tmp_path}/a\0b\n")
+    assert run_request(path) is False
+    report = Path(f"{path}{REPORT_ENDING}").read_text()
+    assert report.startswith("failed\tthe request ")
+    assert "ValueError: " in report
+
+
 def test_deleting_the_request_cancels_a_render_that_runs(tmp_path: Path) -> None:
     noise = 0.1 * np.random.default_rng(4).standard_normal(RATE_HZ * 600)
     soundfile.write(tmp_path / "long.wav", noise, RATE_HZ, subtype="FLOAT")

@@ -45,6 +45,13 @@ def test_it_plays_through_jack_and_tells_how(server: Server) -> None:
         assert word in told
 
 
+def test_a_query_with_brackets_is_shown_as_it_is(server: Server) -> None:
+    options = ("--jack", "--server", server.name, "--latency", "500", "--seconds", "0.2")
+    result = run("-q", "a [/] dog", *options)
+    assert result.exit_code == 0, result.output
+    assert "a [/] dog " in result.output
+
+
 def test_a_dying_server_ends_it_with_a_clear_message(server: Server) -> None:
     port, effect = open_port(True, server.name, None, 2), Separate("drums")
     with LiveEngine(effect, port.sample_rate, 2) as engine:

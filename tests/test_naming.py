@@ -74,6 +74,15 @@ def test_plain_text_stays(text: str) -> None:
     assert safe_name(text) == text
 
 
+@pytest.mark.parametrize("letter", ["x", "я", "音"])
+def test_long_texts_that_differ_at_the_end_alone_keep_names_of_their_own(letter: str) -> None:
+    names = [safe_name(letter * 200 + end) for end in ("1", "2")]
+    assert len(set(names)) == 2
+    assert all(name.startswith(letter * 20) and len(name.encode()) <= 80 for name in names)
+    values = {"mix": letter * 200, "query": "drums", "model": "", "folder": letter * 200}
+    assert fill_template("{mix} - {query}", values) == PurePosixPath(f"{safe_name(letter * 200)} - drums")
+
+
 def test_a_template_is_filled_with_safe_values() -> None:
     values = {"mix": "a/b", "query": "dog: barking", "model": "lariat", "folder": "takes"}
     assert fill_template("{folder}/{mix} - {query}", values) == PurePosixPath("takes/a_b - dog_ barking")

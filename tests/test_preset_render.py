@@ -7,6 +7,7 @@ polyphase filters for the true peak, pyloudnorm for the loudness, soxr in one go
 """
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from soundlasso.bridge.presets.library import CONFIG_VARIABLE, load_preset, ship
 from soundlasso.bridge.presets.preset import Output, Preset, Stem
 from soundlasso.bridge.presets.reading import parse_preset
 from soundlasso.bridge.presets.remix import Remix
+from soundlasso.bridge.presets.rendering import plan_preset, settings_of
 from soundlasso.bridge.presets.tracks import resampled_frames
 from soundlasso.bridge.render_result import RenderResult, StemResult
 from soundlasso.dsp.errors import Cancelled
@@ -297,6 +299,16 @@ def test_silence_and_very_short_mixes_are_mastered_too(tmp_path: Path, length: i
     assert np.abs(read(result.mixdown)).max() <= 1 / 2**15
 
 
+@pytest.mark.skipif(os.name != "posix", reason="names of any bytes")
+def test_a_mix_is_mastered_in_a_folder_whose_name_is_no_utf8(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xe4rz"))
+    folder.mkdir()
+    soundfile.write(tmp_path / "talk.wav", noise(1, 8000).T, 8000)
+    result = load_preset("podcast").render(tmp_path / "talk.wav", folder)
+    assert result.mixdown is not None and result.mixdown.path is not None
+    assert result.mixdown.path.parent == folder
+
+
 def test_cancelling_leaves_nothing_of_a_mastered_mix(mix: Path, tmp_path: Path) -> None:
     class Late:
         calls = 0
@@ -320,6 +332,34 @@ def test_a_change_of_the_preset_is_rendered_anew(mix: Path, tmp_path: Path) -> N
     assert again("description=other words")
     assert not again("stem.drums.query=a snare drum")
     assert again("stem.drums.query=a snare drum")
+
+
+def test_another_impulse_response_of_the_same_name_is_rendered_anew(mix: Path, tmp_path: Path) -> None:
+    impulse = tmp_path / "room.wav"
+    link = f'{{ effect = "Convolution", impulse_response_filename = "{impulse.as_posix()}" }}'
+
+    def again(level: float) -> bool:
+        soundfile.write(impulse, np.full(100, level), RATE)
+        preset = parse_preset(f'[stem.a]\nquery = "drums"\n[rest]\nchain = [{link}]')
+        return preset.render(mix, tmp_path / "out", length_s=0.3, existing="skip").skipped
+
+    assert [again(level) for level in (0.1, 0.1, 0.2, 0.2)] == [False, True, False, True]
+
+
+def test_a_skipped_render_has_the_rate_of_its_files(mix: Path, tmp_path: Path) -> None:
+    first, second = (
+        load_preset("voice-assistant").render(mix, tmp_path / "out", length_s=0.3, existing="skip")
+        for _ in range(2)
+    )
+    assert second.skipped
+    assert second.to_dict() == first.to_dict()
+    assert second.sample_rate == 16000
+
+
+def test_a_single_file_keeps_the_name_it_is_given(mix: Path) -> None:
+    preset = load_preset("podcast", ['output.name="{mix} clean"'])
+    (path,) = plan_preset(mix, "out", settings_of(preset)).audio_files
+    assert path.name == "talk clean.wav"
 
 
 def test_names_may_use_folders_stems_and_the_preset(mix: Path, tmp_path: Path) -> None:

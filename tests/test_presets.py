@@ -245,6 +245,12 @@ def test_a_wrong_change_is_told(override: str, told: str) -> None:
     assert told in mistake(text, override)
 
 
+@pytest.mark.parametrize("path", ["stem.1.gain_db", 'stem."1".gain_db'])
+def test_a_stem_may_be_called_by_a_number(path: str) -> None:
+    preset = parse_preset('[stem.1]\nquery = "drums"', overrides=[f"{path}=-3", "stem.2.query=a dog"])
+    assert [(stem.name, stem.gain_db) for stem in preset.stems] == [("1", -3.0), ("2", 0.0)]
+
+
 def test_your_own_preset_hides_a_shipped_one(own_folder: Path) -> None:
     saved = save_preset(parse_preset(EVERYTHING, name="podcast"))
     assert saved == own_folder / "podcast.toml"

@@ -8,6 +8,7 @@ import inspect
 import itertools
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,6 +154,18 @@ def test_stems_that_collide_are_numbered_and_the_rest_keeps_its_name(mix: Path) 
         "song - a_b (2).wav",
         "song - rest.wav",
     ]
+
+
+@pytest.mark.parametrize(
+    ("queries", "settings"),
+    [(["drums"], {"rest": False}), (["drums"], {"remove": True}), (["drums", "a voice"], {"remove": True})],
+)
+def test_a_single_file_keeps_the_name_it_is_given(
+    mix: Path, queries: list[str], settings: dict[str, Any]
+) -> None:
+    plan = plan_render(mix, queries, "out", RenderSettings(name="{mix} alone", **settings))
+    assert [path.name for path in plan.audio_files] == ["song alone.wav"]
+    assert len(plan.stems) == len(queries)
 
 
 def test_render_and_settings_agree_on_defaults() -> None:

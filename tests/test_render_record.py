@@ -103,6 +103,15 @@ def test_every_setting_is_compared_or_known_to_change_nothing() -> None:
     assert {field.name for field in dataclasses.fields(RenderSettings)} == CHANGED.keys() | same | apart
 
 
+def test_a_record_without_rate_and_start_is_trusted_too(tmp_path: Path, mix: Path) -> None:
+    first = render(mix, "drums", tmp_path / "out", start_s=0.5, length_s=0.3)
+    record = json.loads(first.manifest.read_text(encoding="utf-8"))
+    assert (record.pop("sample_rate"), record.pop("start_s")) == (RATE, 0.5)
+    first.manifest.write_text(json.dumps(record), encoding="utf-8")
+    again = render(mix, "drums", tmp_path / "out", start_s=0.5, length_s=0.3, existing="skip")
+    assert (again.skipped, again.sample_rate, again.start_s) == (True, RATE, 0.5)
+
+
 def test_a_skipped_silent_render_nulls_as_the_first(tmp_path: Path) -> None:
     path = tmp_path / "silence.wav"
     soundfile.write(path, np.zeros((9000, 1)), RATE, subtype="FLOAT")
@@ -152,7 +161,21 @@ def test_stems_are_no_mixes_when_a_folder_is_searched_again(tmp_path: Path, mix:
         assert [found.path for found in find_inputs([argument], tmp_path / "stems")] == [mix]
 
 
-@pytest.mark.parametrize("record", ["[" * 100_000, "[]", "{", '{"layout": 1}'])
+def test_stems_of_earlier_queries_are_no_mixes_either(tmp_path: Path, mix: Path) -> None:
+    stems = tmp_path / "stems"
+    for query in ("drums", "a violin", "a flute"):
+        record = read_manifest(render(mix, query, stems, length_s=0.2, existing="overwrite").manifest)
+        assert [found.path for found in find_inputs([str(tmp_path)], stems)] == [mix]
+        assert record is not None and f"song - {query}.wav" in record["files"]
+    assert record["earlier"] == ["song - a violin.wav", "song - drums.wav"]
+    (stems / "song - drums.wav").unlink()
+    record = read_manifest(render(mix, "a violin", stems, length_s=0.2, existing="overwrite").manifest)
+    assert record is not None and record["earlier"] == ["song - a flute.wav"]
+
+
+@pytest.mark.parametrize(
+    "record", ["[" * 100_000, "[]", "{", '{"layout": 1}', '{"layout": 1, "files": {}, "earlier": null}']
+)
 def test_a_damaged_record_lists_nothing(tmp_path: Path, mix: Path, record: str) -> None:
     (tmp_path / "song.soundlasso.json").write_text(record)
     assert [found.path for found in find_inputs([str(tmp_path)], tmp_path)] == [mix]

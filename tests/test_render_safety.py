@@ -149,6 +149,30 @@ def test_mixes_that_would_become_one_file_are_refused(tmp_path: Path) -> None:
         check_plans(plans)
 
 
+def test_mixes_with_long_names_that_differ_at_the_end_are_rendered_side_by_side(tmp_path: Path) -> None:
+    plans = [
+        plan_render(
+            write_mix(tmp_path, f"{'音' * 30} {part}.wav"),
+            ["drums"],
+            tmp_path / "out",
+            RenderSettings(),
+        )
+        for part in (1, 2)
+    ]
+    check_plans(plans)
+    assert not set(plans[0].files) & set(plans[1].files)
+
+
+def test_another_mix_does_not_replace_what_one_of_the_same_name_gave(tmp_path: Path, mix: Path) -> None:
+    other = write_mix(tmp_path / "other", "song.flac", "PCM_16")
+    render(mix, "drums", tmp_path / "out", length_s=0.2)
+    before = (tmp_path / "out" / "song - rest.wav").read_bytes()
+    with pytest.raises(AudioFileError, match=r"is of another mix, 'song\.wav'; render 'song\.flac' into"):
+        render(other, "drums", tmp_path / "out", existing="overwrite")
+    assert (tmp_path / "out" / "song - rest.wav").read_bytes() == before
+    render(mix, "drums", tmp_path / "out", existing="overwrite", length_s=0.1)
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "reason"),
     [

@@ -111,6 +111,21 @@ def test_settings_are_attributes() -> None:
     assert (effect.query, effect.mix, effect.keep, effect.avoid) == ("a  voice", 0.5, "rest", ("drums",))
 
 
+def test_what_is_set_while_a_text_is_read_stays(lariat: Separator, monkeypatch: pytest.MonkeyPatch) -> None:
+    effect = Separate("drums", model=lariat)
+    effect(noise(), RATE)
+    embed, meanwhile = Separator.embed, [-60.0]
+
+    def embed_slowly(model: Separator, texts: Any) -> Any:
+        if meanwhile:
+            effect.gain_db = meanwhile.pop()
+        return embed(model, texts)
+
+    monkeypatch.setattr(Separator, "embed", embed_slowly)
+    effect.query = "a voice"
+    assert (effect.query, effect.gain_db) == ("a voice", -60.0)
+
+
 WRONG: dict[str, Any] = {
     "query": "",
     "keep": "stems",

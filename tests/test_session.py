@@ -183,6 +183,24 @@ def test_rpp_points_at_the_files_wherever_the_folder_is(tmp_path: Path) -> None:
     assert all((moved / "stems" / file).is_file() for file in files)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="names of any bytes")
+@pytest.mark.parametrize(
+    "name", ["my  song\u00a0(1).wav", "tab\t.wav", "zero\u200bwidth.wav", "M\udce4rz.wav"]
+)
+def test_rpp_points_at_files_of_odd_names(tmp_path: Path, name: str) -> None:
+    session, _ = make_session(tmp_path)
+    track = replace(session.tracks[-1], path=tmp_path / "two  spaces" / name)
+    text = write(replace(session, tracks=(track,)), "rpp", tmp_path).read_bytes()
+    assert b'FILE "' + os.fsencode(f"two  spaces/{name}") + b'"' in text
+
+
+def test_a_line_break_in_a_path_breaks_no_line_of_an_rpp(tmp_path: Path) -> None:
+    session, _ = make_session(tmp_path)
+    track = replace(session.tracks[-1], path=tmp_path / "a\r\nb.wav")
+    lines = write(replace(session, tracks=(track,)), "rpp", tmp_path).read_text("utf-8").splitlines()
+    assert '        FILE "a  b.wav"' in lines
+
+
 def test_rpp_knows_the_kind_of_the_original(tmp_path: Path) -> None:
     session, _ = make_session(tmp_path, ending="flac")
     project = read_reaper(write(session, "rpp", tmp_path))
@@ -277,6 +295,18 @@ def test_ardour_shows_tracks_groups_and_markers_and_saves_them(tmp_path: Path) -
     assert tempo_bpm == pytest.approx(97.5)
     again = export_from_ardour(path, tmp_path / "again.wav", RATE)
     np.testing.assert_allclose(again[:, START : START + FRAMES], total, atol=SAME)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs symbolic links")
+def test_ardour_has_the_audio_behind_a_symbolic_link(tmp_path: Path) -> None:
+    session, _ = make_session(tmp_path)
+    original = session.tracks[-1].path
+    original.rename(tmp_path / "elsewhere.wav")
+    original.symlink_to("elsewhere.wav")
+    path = write(session, "ardour", tmp_path)
+    audio = path.parent / "interchange" / path.parent.name / "audiofiles" / original.name
+    assert not audio.is_symlink()
+    assert audio.read_bytes() == original.read_bytes()
 
 
 def test_ardour_audio_is_copied_where_links_cannot_be(

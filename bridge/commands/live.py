@@ -135,10 +135,14 @@ def watch(port: Port, engine: "LiveEngine", effect: "Separate | Stems", seconds:
         The sound system or the effect ended by itself.
     """
     from rich.live import Live
+    from rich.text import Text
 
     from soundlasso.bridge.live import LiveError
 
-    with Live(refresh_per_second=1 / STATUS_INTERVAL_S, get_renderable=lambda: status(port, engine, effect)):
+    def line() -> Text:
+        return Text(status(port, engine, effect))  # in a plain string, [brackets] would be markup
+
+    with Live(refresh_per_second=1 / STATUS_INTERVAL_S, get_renderable=line):
         while seconds is None or engine.seconds < seconds:
             if port.ended.wait(STATUS_INTERVAL_S):
                 raise LiveError(f"the sound system ended: {port.reason}")

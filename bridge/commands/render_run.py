@@ -27,14 +27,15 @@ from soundlasso.bridge.render_plan import (
     plan_render,
 )
 from soundlasso.bridge.render_result import RenderResult, StemResult
-from soundlasso.dsp.errors import AudioFileError, SoundlassoError, UnknownModelError
+from soundlasso.dsp.errors import AudioFileError, PresetError, SoundlassoError, UnknownModelError
 
 FAILURE, USAGE = 1, 2
 
 
 def complain(text: object) -> None:
-    """Tell of something wrong."""
-    typer.echo(f"soundlasso: {printable(text)}", err=True)
+    """Tell of something wrong: on one line, but for a preset's mistakes, which have a line each."""
+    lines = str(text).split("\n") if isinstance(text, PresetError) else [text]
+    typer.echo("soundlasso: " + "\n".join(map(printable, lines)), err=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Batch:
         started_s = time.monotonic()
         try:
             with Bars(sys.stderr) if sys.stderr.isatty() else Lines(sys.stderr) as display:
-                outcomes = run_batch(plans, jobs=self._manner.jobs, progress=_both(display, self._log))
+                outcomes = run_batch(plans, jobs=self._manner.jobs, progress=self._both(display))
                 with contextlib.closing(outcomes):
                     for outcome in outcomes:
                         with display.aside():
@@ -124,18 +125,35 @@ class Batch:
     def _fail(self, mix: Path, error: object) -> None:
         self.failed = True
         complain(error)
-        self._tell(mix, error)
+        self._tell(_error(mix, error))
 
     def _stop(self, error: SoundlassoError, code: int) -> typer.Exit:
         """Say why no mix can be rendered, and how to exit."""
         complain(error)
         for mix in self._inputs:
-            self._tell(mix.path, error)
+            self._tell(_error(mix.path, error))
         return typer.Exit(code)
 
-    def _tell(self, mix: Path, error: object) -> None:
-        if self._log is not None:
-            self._log(Event("error", str(mix), message=str(error)))
+    def _both(self, display: OnEvent) -> OnEvent:
+        def tell(event: Event) -> None:
+            display(event)
+            self._tell(event)
+
+        return tell
+
+    def _tell(self, event: Event) -> None:
+        """Write an event; a log that cannot be written is a failure, but stops no mix."""
+        if self._log is None:
+            return
+        try:
+            self._log(event)
+        except SoundlassoError as error:
+            self.failed = True
+            complain(error)
+
+
+def _error(mix: Path, error: object) -> Event:
+    return Event("error", str(mix), message=str(error))
 
 
 def _plan_one(mix: Input, queries: Sequence[str], settings: RenderSettings) -> RenderPlan:
@@ -149,15 +167,6 @@ def _plan_one(mix: Input, queries: Sequence[str], settings: RenderSettings) -> R
 def _print_json(fields: dict[str, Any]) -> None:
     """Print an object on one line; bytes of a path that are no UTF-8 become escapes."""
     typer.echo(json.dumps(fields, ensure_ascii=False).encode(errors="backslashreplace").decode())
-
-
-def _both(display: OnEvent, log: OnEvent | None) -> OnEvent:
-    def tell(event: Event) -> None:
-        display(event)
-        if log is not None:
-            log(event)
-
-    return tell
 
 
 def _print_plans(plans: Sequence[RenderPlan], as_json: bool) -> None:

@@ -22,6 +22,7 @@ from soundlasso.bridge.audiofile import AudioReader
 from soundlasso.bridge.daw.request import Request, read_request
 from soundlasso.bridge.events import Event
 from soundlasso.bridge.naming import safe_name
+from soundlasso.bridge.unforeseen import reason_of
 from soundlasso.dsp.errors import AudioFileError, SoundlassoError
 
 REPORT_ENDING = ".report"
@@ -48,7 +49,7 @@ def run_request(path: Path, model: str = "lariat") -> bool:
         raise SoundlassoError(f"cannot read the request {str(path)!r}: it is not there")
     report_path = path.with_name(path.name + REPORT_ENDING)
     try:
-        with report_path.open("w", encoding="utf-8", newline="\n") as file:
+        with report_path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             return _report_on(path, model, _Report(file))
     except OSError as error:
         raise SoundlassoError(f"cannot report on {str(path)!r}: {error.strerror}") from error
@@ -60,8 +61,8 @@ def run_request(path: Path, model: str = "lariat") -> bool:
 def _report_on(path: Path, model: str, report: "_Report") -> bool:
     try:
         _render(read_request(path), model, report, _Deletion(path))
-    except (SoundlassoError, OSError) as error:
-        report.line("failed", str(error))
+    except Exception as error:  # of any kind, or the script would wait for its last line in vain
+        report.line("failed", reason_of(error, f"the request {str(path)!r}"))
         return False
     report.line("done")
     return True

@@ -58,7 +58,7 @@ def _link(source: Path, target: Path) -> None:
     """Give a file a second name, replacing what has it."""
     temporary = temporary_path(target)
     try:
-        os.link(source, temporary)
+        os.link(os.path.realpath(source), temporary)  # Linux would link a symbolic link itself
     except OSError:  # another file system, or one without links
         with replacing(target) as copy:
             shutil.copyfile(source, copy)

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from soundlasso.bridge.audiofile import AudioReader
 from soundlasso.bridge.audiofile_format import OutputFormat
 from soundlasso.bridge.audiofile_write import write_whole
 from soundlasso.bridge.export.ardour import LEAST_RATE_HZ
-from soundlasso.bridge.export.bext import Broadcast
+from soundlasso.bridge.export.bext import MOST_TIME_REFERENCE, Broadcast
 from soundlasso.bridge.export.page import Sound, clock, make_page
 from soundlasso.bridge.export.session import (
     ORIGINAL_COLOUR,
@@ -48,10 +49,16 @@ def make_broadcast(plan: "RenderPlan", notes: SourceNotes, what: str) -> Broadca
         source,
         description=what,
         originator="soundlasso",
-        time_reference_samples=_at_output_rate(plan, notes.time_reference_samples + plan.start),
+        time_reference_samples=_began(plan, notes.time_reference_samples),
         umid=b"",  # it names the input's very content
         history=source.history + _history(plan.output),
     )
+
+
+def _began(plan: "RenderPlan", time_reference_samples: int) -> int:
+    """Return when a plan's files begin; an input's time that leaves no room, such as all ones, is none."""
+    began = _at_output_rate(plan, time_reference_samples + plan.start)
+    return began if began <= MOST_TIME_REFERENCE else _at_output_rate(plan, plan.start)
 
 
 def _history(output: OutputFormat) -> str:
@@ -62,7 +69,7 @@ def _history(output: OutputFormat) -> str:
 
 
 def _at_output_rate(plan: "RenderPlan", samples: int) -> int:
-    return round(samples * plan.output.sample_rate / plan.mix.sample_rate)
+    return round(Fraction(samples * plan.output.sample_rate, plan.mix.sample_rate))
 
 
 def make_session(plan: "RenderPlan", result: "RenderResult", notes: SourceNotes) -> Session:
@@ -163,24 +170,24 @@ def write_report(plan: "RenderPlan", result: "RenderResult", path: Path) -> None
     region = f", from {clock(plan.start / plan.mix.sample_rate)}" if plan.start else ""
     page = make_page(
         plan.mix.path.name,
-        sounds_of(result, (plan.settings.start_s, plan.settings.length_s)),
+        sounds_of(result),
         _facts(plan, result),
-        start_s=plan.start / plan.mix.sample_rate,
+        start_s=result.start_s,
         note=f"{clock(result.seconds)} long{region}, separated by {result.model}",
     )
     write_whole(path, page.encode(errors="xmlcharrefreplace"))
 
 
-def sounds_of(result: "RenderResult", region: tuple[float, float | None] = (0.0, None)) -> list[Sound]:
-    """Return what there is to hear of a result: the mix, or a region of it, then every file."""
-    sounds = [_mix_sound(result.mix, *region)]
+def sounds_of(result: "RenderResult") -> list[Sound]:
+    """Return what there is to hear of a result: what was rendered of the mix, then every file."""
+    sounds = [_mix_sound(result.mix, result.start_s, result.seconds)]
     curves = dict(zip((id(stem) for stem in result.stems), result.presence_curves, strict=False))
     for part, name, path, colour in _written(result):
         sounds.append(_sound(name, path, colour, _figures(part), curves.get(id(part), ())))
     return sounds
 
 
-def _mix_sound(path: Path, start_s: float, length_s: float | None) -> Sound:
+def _mix_sound(path: Path, start_s: float, length_s: float) -> Sound:
     with AudioReader(path, start_s=start_s, length_s=length_s) as reader:
         meter = LoudnessMeter(reader.info.sample_rate, reader.info.channels)
         peak = 0.0

@@ -23,6 +23,8 @@ _MAX_HISTORY_BYTES = 2000
 _COMMENT_OVERHEAD = 14  # of a LIST chunk with one comment: its kind, the comment's name and size, two zeros
 _HEADER_BYTES = 8192
 _BLANK = " "
+MOST_TIME_REFERENCE = 2**64 - 1
+"""The latest time that the chunk can say, in samples."""
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,9 @@ def make_page(
     )
 
 
-def make_fragment(title: str, sounds: Sequence[Sound]) -> str:
+def make_fragment(title: str, sounds: Sequence[Sound], *, start_s: float = 0.0) -> str:
     """Make what a notebook shows of sounds: a page inside a frame, so that nothing leaks out or in."""
-    page = make_page(title, sounds, {})
+    page = make_page(title, sounds, {}, start_s=start_s)
     height = 90 + 175 * len(sounds)
     return (
         f'<iframe title="{html.escape(title)}" srcdoc="{html.escape(page)}" '

@@ -4,6 +4,7 @@ There is no published grammar; the words here are those that REAPER itself write
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,8 @@ _IN_FOLDER, _OPENS_FOLDER, _CLOSES_FOLDER = "0 0", "1 1", "2 -1"
 
 def write_reaper(session: Session, path: Path) -> list[Path]:
     """Write a REAPER project beside its audio; parameters and errors as `write_session`."""
-    write_whole(path, ("\n".join(_project(session, path.parent)) + "\n").encode())
+    text = "\n".join(_project(session, path.parent)) + "\n"
+    write_whole(path, text.encode(errors=sys.getfilesystemencodeerrors()))  # a path may be no UTF-8
     return [path]
 
 
@@ -29,7 +31,8 @@ def _project(session: Session, folder: Path) -> Iterator[str]:
     if session.tempo_bpm is not None:
         yield f"  TEMPO {session.tempo_bpm!r} {session.beats_per_bar} {session.beat_unit}"
     for number, marker in enumerate(session.markers, 1):
-        yield f"  MARKER {number} {session.seconds(marker.position_samples)!r} {_quote(marker.name)} 0"
+        name = _quote(plain_text(marker.name))
+        yield f"  MARKER {number} {session.seconds(marker.position_samples)!r} {name} 0"
     if session.grouped:
         yield from _folder(session)
     for track in session.grouped:
@@ -42,7 +45,7 @@ def _project(session: Session, folder: Path) -> Iterator[str]:
 
 def _folder(session: Session) -> Iterator[str]:
     yield "  <TRACK"
-    yield f"    NAME {_quote(session.name)}"
+    yield f"    NAME {_quote(plain_text(session.name))}"
     yield f"    ISBUS {_OPENS_FOLDER}"
     yield f"    NCHAN {_even(session.channels)}"
     yield "  >"
@@ -50,7 +53,7 @@ def _folder(session: Session) -> Iterator[str]:
 
 def _track(session: Session, track: Track, folder: Path, nesting: str) -> Iterator[str]:
     yield "  <TRACK"
-    yield f"    NAME {_quote(track.name)}"
+    yield f"    NAME {_quote(plain_text(track.name))}"
     yield f"    PEAKCOL {_colour(track.colour)}"
     yield f"    MUTESOLO {int(track.muted)} 0 0"
     yield f"    ISBUS {nesting}"
@@ -61,10 +64,10 @@ def _track(session: Session, track: Track, folder: Path, nesting: str) -> Iterat
     yield "      LOOP 0"
     yield "      FADEIN 1 0 0 1 0 0 0"
     yield "      FADEOUT 1 0 0 1 0 0 0"
-    yield f"      NAME {_quote(track.name)}"
+    yield f"      NAME {_quote(plain_text(track.name))}"
     yield "      SOFFS 0"
     yield f"      <SOURCE {_READERS.get(track.path.suffix.lower(), 'WAVE')}"
-    yield f"        FILE {_quote(relative(track.path, folder))}"
+    yield f"        FILE {_quote(_on_one_line(relative(track.path, folder)))}"
     yield "      >"
     yield "    >"
     yield "  >"
@@ -78,9 +81,13 @@ def relative(path: Path, folder: Path) -> str:
         return path.absolute().as_posix()
 
 
+def _on_one_line(path: str) -> str:
+    """Keep a path as it is, but for line breaks, which no line of a project can hold."""
+    return path.replace("\r", " ").replace("\n", " ")
+
+
 def _quote(text: str) -> str:
     """Put a value in the one kind of quotes that it does not contain; REAPER knows three and no escape."""
-    text = plain_text(text)
     mark = next((mark for mark in "\"'`" if mark not in text), None)
     return f"{mark}{text}{mark}" if mark else "`" + text.replace("`", "'") + "`"
 

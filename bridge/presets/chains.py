@@ -95,6 +95,11 @@ def make_items(links: Sequence[Link]) -> list["Item"]:
     return [make_effect(link) if link.kind == EFFECT else _make_plugin(link) for link in links]
 
 
+def files_of(links: Sequence[Link]) -> list[str]:
+    """Return the files whose content the effects of a chain take up."""
+    return [str(link.parameters[_FILE]) for link in links if link.kind == EFFECT and _FILE in link.parameters]
+
+
 def move(effect: Any, key: str, value: Value) -> None:
     """Set a parameter of one of pedalboard's effects while it plays.
 

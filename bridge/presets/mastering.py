@@ -13,6 +13,7 @@ import numpy.typing as npt
 import soundfile
 from pedalboard import BrickwallLimiter
 
+from soundlasso.bridge.audiofile import system_name
 from soundlasso.bridge.audiofile_format import OutputFormat
 from soundlasso.bridge.audiofile_write import AudioWriter, publish, temporary_path
 from soundlasso.bridge.board import Board
@@ -131,7 +132,7 @@ class Master:
             yield block * after
 
     def _blocks(self, gain: np.float32) -> Iterator[Audio]:
-        with soundfile.SoundFile(self._aside.path) as file:
+        with soundfile.SoundFile(system_name(self._aside.path)) as file:
             for block in file.blocks(_BLOCK_FRAMES, dtype="float32", always_2d=True):
                 yield np.ascontiguousarray(block.T) * gain
 

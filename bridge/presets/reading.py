@@ -62,20 +62,27 @@ def parse_preset(
 def _override(table: Table, override: str) -> tuple[Keys, str]:
     """Change one setting of a table; return where, and where it came from."""
     path, equals, value = override.partition("=")
-    keys: Keys = tuple(int(key) if key.isdecimal() else key for key in _split(path))
-    if not equals or not keys:
+    words = _split(path)
+    if not equals or not words:
         raise PresetError(f"cannot set {override!r}; an example is stem.drums.gain_db=-3")
     inner: Any = table
-    for key in keys[:-1]:
-        inner = _inside(inner, key)
-    last, new = keys[-1], _value(value.strip())
+    keys: list[str | int] = []
+    for word in words[:-1]:
+        keys.append(_key(inner, word))
+        inner = _inside(inner, keys[-1])
+    last, new = _key(inner, words[-1]), _value(value.strip())
     if isinstance(inner, dict):
         inner[last] = new
     elif isinstance(inner, list) and isinstance(last, int) and last < len(inner):
         inner[last] = new
     else:
         raise PresetError(f"cannot set {override!r}: there is no {path!r} in the preset")
-    return keys, f"--set {override!r}"
+    return (*keys, last), f"--set {override!r}"
+
+
+def _key(value: Any, word: str) -> str | int:
+    """Return a word as a key of what it is looked up in: a number in a list, a name in a table, even 1."""
+    return int(word) if isinstance(value, list) and word.isdecimal() else word
 
 
 def _inside(value: Any, key: str | int) -> Any:

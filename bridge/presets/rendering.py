@@ -114,19 +114,21 @@ def plan_preset(
         start=start,
         frames=frames,
         output=choose_format(stored, length, format=settings.format, subtype=settings.subtype),
-        stems=tuple(named[stem.name] if stem.is_written else None for stem in preset.stems),
-        rest=named[REST] if preset.rest.is_written else None,
-        mixdown=named[MIX] if preset.mix.write else None,
+        stems=tuple(named.get(stem.name) for stem in preset.stems),
+        rest=named.get(REST),
+        mixdown=named.get(MIX),
         manifest=manifest,
         picture=picture,
     )
 
 
 def _name_files(mix: Path, out: Path, preset: Preset, settings: RenderSettings) -> dict[str, Path]:
-    asked = {name: {"stem": name, "query": name} for name in (REST, MIX)}
-    asked |= {stem.name: {"stem": stem.name, "query": ", ".join(stem.queries)} for stem in preset.stems}
-    fields = [{"preset": preset.name, **values} for values in asked.values()]
-    return dict(zip(asked, name_audio(mix, fields, out, settings), strict=True))
+    """Name what will be written; rest and mix come first, to keep their names."""
+    is_written = {REST: preset.rest.is_written, MIX: preset.mix.write}
+    queries = {name: name for name, wanted in is_written.items() if wanted}
+    queries |= {stem.name: ", ".join(stem.queries) for stem in preset.stems if stem.is_written}
+    fields = [{"preset": preset.name, "stem": name, "query": query} for name, query in queries.items()]
+    return dict(zip(queries, name_audio(mix, fields, out, settings), strict=True))
 
 
 def open_preset_tracks(
