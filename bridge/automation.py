@@ -46,7 +46,7 @@ class Change:
 
     def __post_init__(self) -> None:
         """Check all that can be checked without a stream."""
-        from soundlasso.models.text import check_query
+        from soundlasso.models.query import check_query
 
         if not (math.isfinite(self.at_s) and self.at_s >= 0):
             raise SoundlassoError(f"cannot change anything at {self.at_s!r} s; choose 0 or more")

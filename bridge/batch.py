@@ -28,7 +28,7 @@ from soundlasso.bridge.unforeseen import reason_of
 
 _STOP_TIMEOUT_S = 20.0  # a block takes well below a second, a window of AudioSep's network several
 _IMPORTED_ONCE = [
-    "soundlasso.bridge.render",
+    "soundlasso.bridge.render_work",
     "soundlasso.bridge.presets.rendering",
     "soundlasso.models.separator",
 ]
@@ -95,7 +95,7 @@ def peak_memory_mb() -> float | None:
 
 
 def _attempt(plan: RenderPlan, progress: OnEvent, cancel: Cancel | None) -> Outcome:
-    from soundlasso.bridge.render import run_plan
+    from soundlasso.bridge.render_work import run_plan
 
     started_s = time.monotonic()
     result, error = None, ""

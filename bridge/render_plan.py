@@ -257,7 +257,7 @@ def check_queries(queries: Sequence[str]) -> tuple[str, ...]:
     QueryError
         With the query.
     """
-    from soundlasso.models.text import check_query
+    from soundlasso.models.query import check_query
 
     checked = tuple(check_query(query) for query in queries)
     twice = [query for query in checked if checked.count(query) > 1]

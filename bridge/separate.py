@@ -10,9 +10,9 @@ from soundlasso.bridge.effect import Audio, Effect
 from soundlasso.dsp.delay import Delay
 from soundlasso.dsp.ramp import Ramp
 from soundlasso.models.engine import Profile
+from soundlasso.models.query import check_query
 from soundlasso.models.separator import DEFAULT_MODEL, Separator, Stereo, load_model
 from soundlasso.models.stream import Keep, SeparationStream
-from soundlasso.models.text import check_query
 
 Got = TypeVar("Got")
 Given = TypeVar("Given")

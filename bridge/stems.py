@@ -9,9 +9,9 @@ from soundlasso.bridge.mix import AlignedSum
 from soundlasso.dsp.delay import Delay
 from soundlasso.dsp.errors import QueryError
 from soundlasso.models.engine import Profile
+from soundlasso.models.query import check_query
 from soundlasso.models.separator import DEFAULT_MODEL, Separator, Stereo, load_model
 from soundlasso.models.stream import SeparationStream
-from soundlasso.models.text import check_query
 
 REST = "rest"
 

@@ -14,8 +14,8 @@ from soundlasso.dsp.gate import USUAL_THRESHOLD
 from soundlasso.dsp.ramp import Ramp
 from soundlasso.dsp.samples import check_samples
 from soundlasso.models.engine import Asked, Audio, Profile
+from soundlasso.models.query import check_query
 from soundlasso.models.separator import DEFAULT_MODEL, Separator, Stereo, load_model
-from soundlasso.models.text import check_query
 
 Keep = Literal["stem", "rest"]
 

@@ -5,7 +5,6 @@ a small BERT whose token vectors are averaged and scaled to unit length.
 """
 
 import json
-import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -18,14 +17,14 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from soundlasso.dsp.errors import ModelError, QueryError
+from soundlasso.dsp.errors import ModelError
 from soundlasso.models.checkpoint import fill, load_safetensors
 from soundlasso.models.eight_bit import unpack_rows
+from soundlasso.models.query import check_query
 
 if TYPE_CHECKING:
     from transformers.models.bert import BertModel
 
-MAX_QUERY_CHARACTERS = 300
 CACHED_QUERIES = 4096
 MINILM = Path(__file__).parent / "weights" / "minilm" / "minilm-51ec7142.safetensors"
 KNOWN_QUERIES = MINILM.with_name("known-2c949744.safetensors")
@@ -48,28 +47,6 @@ class TextEncoder(Protocol):
     def prepare(self) -> None:
         """Load now what a new query would otherwise wait for."""
         ...
-
-
-def check_query(text: str) -> str:
-    """Return `text` trimmed, or raise QueryError if it cannot be a query.
-
-    A query is 1 to 300 characters, at least one of them visible, none a control
-    character or half of a surrogate pair.
-    """
-    if not isinstance(text, str):
-        raise QueryError(f"a query is text, not {text!r}")
-    query = text.strip()
-    categories = [unicodedata.category(character) for character in query]
-    if not any(category[0] in "LNPS" for category in categories):
-        raise QueryError(f"the query {text!r} is empty; name a sound, such as 'drums'")
-    if len(query) > MAX_QUERY_CHARACTERS:
-        raise QueryError(
-            f"the query {query[:40]!r}... has {len(query)} characters; at most {MAX_QUERY_CHARACTERS} fit"
-        )
-    for character, category in zip(query, categories, strict=True):
-        if category in ("Cc", "Cs"):
-            raise QueryError(f"the query {query!r} has the control character {character!r}; use plain text")
-    return query
 
 
 class CachedEncoder(ABC):

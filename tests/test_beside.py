@@ -18,7 +18,7 @@ import pytest
 import soundfile
 import wavinfo
 
-from soundlasso.bridge import render as render_module
+from soundlasso.bridge import render_work
 from soundlasso.bridge.audiofile import read_audio
 from soundlasso.bridge.export.beside import PresenceCurves, make_broadcast, sounds_of
 from soundlasso.bridge.export.bext import Broadcast, read_broadcast
@@ -149,7 +149,7 @@ def test_a_failure_takes_everything_back(
     def fail(*arguments: object) -> None:
         raise AudioFileError("the disk is full")
 
-    monkeypatch.setattr(render_module, stage, fail)
+    monkeypatch.setattr(render_work, stage, fail)
     with pytest.raises(AudioFileError, match="full"):
         render(mix, "drums", tmp_path / "out", length_s=0.3, sessions=ALL, report=True)
     assert names(tmp_path / "out") == []
@@ -166,7 +166,7 @@ def test_a_folder_that_was_there_is_not_taken_back(
     def fail(*arguments: object) -> None:
         raise AudioFileError("the disk is full")
 
-    monkeypatch.setattr(render_module, "write_manifest", fail)
+    monkeypatch.setattr(render_work, "write_manifest", fail)
     with pytest.raises(AudioFileError, match="full"):
         render(mix, "drums", tmp_path / "out", length_s=0.3, sessions=["ardour"])
     assert kept.exists()

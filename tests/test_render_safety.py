@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from soundlasso.bridge import picture, render_plan
-from soundlasso.bridge import render as render_module
+from soundlasso.bridge import picture, render_plan, render_work
 from soundlasso.bridge.audiofile import read_audio
 from soundlasso.bridge.audiofile_write import FORGOTTEN_S
 from soundlasso.bridge.events import Event
@@ -87,7 +86,7 @@ def test_a_failure_after_the_stems_takes_them_back(
         assert (tmp_path / "out" / "song - rest.wav").exists()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(picture if broken == "draw_render" else render_module, broken, fail)
+    monkeypatch.setattr(picture if broken == "draw_render" else render_work, broken, fail)
     with pytest.raises(KeyboardInterrupt):
         render(mix, "drums", tmp_path / "out", length_s=0.2, plot=True)
     assert names(tmp_path / "out") == []

@@ -12,7 +12,8 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from soundlasso.dsp.errors import ModelError, QueryError
-from soundlasso.models.text import KNOWN_QUERIES, MINILM, MiniLM, check_query
+from soundlasso.models.query import check_query
+from soundlasso.models.text import KNOWN_QUERIES, MINILM, MiniLM
 
 LEAST_COSINE = 0.999  # of packed against published weights, each caption
 SAME_VECTOR = 1e-6  # alone against in a batch
@@ -62,6 +63,11 @@ def test_what_cannot_be_a_query_says_why(text: str, says: str) -> None:
         check_query(text)
     with pytest.raises(QueryError, match=says):
         minilm().encode(["drums", text])
+
+
+def test_checking_a_text_loads_no_torch() -> None:
+    program = "import sys, soundlasso.bridge.osc.server; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_vectors_are_unit_length_float32() -> None:

@@ -112,6 +112,8 @@ def save_text(name: str, text: str, *, overwrite: bool = False) -> Path:
     """Write a preset's text; the rest as `save_preset`."""
     if safe_name(name) != name or name.startswith("."):
         raise PresetError(f"the preset name {name!r} cannot be a file's; an example is {safe_name(name)!r}")
+    if name.lower().endswith(ENDING):
+        raise PresetError(f"the preset name {name!r} would be taken for a file's path; leave out {ENDING!r}")
     path = user_folder() / f"{name}{ENDING}"
     if path.exists() and not overwrite:
         raise PresetError(f"a preset {name!r} is there already: {str(path)!r}; choose another name")

@@ -68,7 +68,7 @@ class Stem(Strip):
 
 
 def _check_texts(stem: Stem, field: str, key: str) -> list[Problem]:
-    from soundlasso.models.text import check_query
+    from soundlasso.models.query import check_query
 
     try:
         object.__setattr__(stem, field, tuple(check_query(text) for text in getattr(stem, field)))

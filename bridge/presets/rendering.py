@@ -56,7 +56,7 @@ def render_preset(
     SoundlassoError
         As `soundlasso.bridge.render.render`.
     """
-    from soundlasso.bridge.render import run_plan
+    from soundlasso.bridge.render_work import run_plan
 
     settings = settings_of(preset, start_s=start_s, length_s=length_s, existing=existing, device=device)
     plan = plan_preset(path, out, settings)
