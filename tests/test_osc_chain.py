@@ -21,11 +21,12 @@ from soundlasso.bridge.osc import chaining
 from soundlasso.bridge.osc.chain import FIXED, MAX_EFFECTS, RANGES, Chain
 from soundlasso.bridge.osc.heard import Heard
 from soundlasso.bridge.osc.live import controls
-from soundlasso.bridge.osc.mixer import Audio, LiveMixer, Voice
+from soundlasso.bridge.osc.mixer import LiveMixer
 from soundlasso.bridge.osc.oscquery import tree
 from soundlasso.bridge.osc.presets import apply_preset, as_preset
 from soundlasso.bridge.osc.server import MAX_IN_BACKGROUND
 from soundlasso.bridge.osc.state import Slot, State
+from soundlasso.bridge.osc.voice import Audio, Voice
 from soundlasso.bridge.presets.chains import Link, effects, parameters
 from soundlasso.bridge.presets.preset import Mix, Preset, Stem
 from soundlasso.models.separator import Separator
@@ -250,9 +251,9 @@ def test_a_presets_chain_comes_and_goes_whole() -> None:
 # Sound
 
 
-def heard(state: State, lariat: Separator) -> Heard:
-    made = Heard(lariat, controls(state), lambda block: None)
-    made.board.prepare(RATE_HZ, 2, BLOCK)
+def heard(state: State, lariat: Separator, rate_hz: int = RATE_HZ) -> Heard:
+    made = Heard(lariat, controls(state), rate_hz, lambda block: None)
+    made.board.prepare(rate_hz, 2, BLOCK)
     return made
 
 
@@ -329,6 +330,48 @@ def test_a_new_effect_is_moved_as_the_one_before_it_was(lariat: Separator) -> No
         made.control(controls(state))
         gain: Any = made.board[1]
         assert gain.gain_db == -20.0
+
+
+def test_what_was_moved_goes_back_when_its_chain_is_loaded_again(lariat: Separator) -> None:
+    state = with_chain(REVERB)
+    made = heard(state, lariat)
+    reverb: Any = made.board[1]
+    state.set("1.room_size", None, 0.2)
+    made.control(controls(state))
+    assert reverb.room_size == pytest.approx(0.2)
+    state.chain = Chain((REVERB,))
+    made.control(controls(state))
+    assert made.board[1] is reverb
+    assert reverb.room_size == pytest.approx(0.9)
+
+
+def test_of_two_effects_alike_the_one_that_is_left_plays_as_it_was(lariat: Separator) -> None:
+    state = with_chain(Link("effect", "Gain"), Link("effect", "Gain"))
+    made = heard(state, lariat)
+    state.set("1.gain_db", None, 12.0)
+    made.control(controls(state))
+    state.chain = state.chain.without(1)
+    made.control(controls(state))
+    gain: Any = made.board[1]
+    assert gain.gain_db == state.chain.get("1.gain_db") == 1.0
+
+
+@pytest.mark.parametrize("name", ["HighpassFilter", "LowpassFilter"])
+@pytest.mark.parametrize("rate_hz", [22050, 32000, 44100])
+def test_the_highest_cut_off_is_heard_at_every_rate(
+    lariat: Separator, noise: Audio, name: str, rate_hz: int
+) -> None:
+    state = with_chain(Link("effect", name, {"cutoff_frequency_hz": 20000.0}))
+    state.settings.mix = 0.0
+    made = heard(state, lariat, rate_hz)
+    assert np.abs(played(made, noise)).max() < 1.0
+    state.set("1.cutoff_frequency_hz", None, 100.0)
+    made.control(controls(state))
+    state.set("1.cutoff_frequency_hz", None, 20000.0)
+    made.control(controls(state))
+    assert np.abs(played(made, noise)).max() < 1.0
+    effect: Any = made.board[1]
+    assert effect.cutoff_frequency_hz == pytest.approx(min(20000, 0.49 * rate_hz))
 
 
 def test_a_new_query_is_embedded_before_the_audio_waits(

@@ -82,6 +82,22 @@ def test_bursts_are_bounded() -> None:
     run(story)
 
 
+def test_what_waits_is_sent_before_the_server_ends() -> None:
+    async def story() -> None:
+        server, place = Server(Options(preload=False)), Place(9)
+        server.clients.register(place, Topic.JOBS)
+        count = 3 * BURST_MESSAGES
+        for i in range(count):
+            server.publish("/lasso/job/state", ["j", str(i)], Topic.JOBS)
+        await server.stop()
+        assert place.heard == [
+            *(encode("/lasso/job/state", ["j", str(i)]) for i in range(count)),
+            encode("/lasso/shutdown"),
+        ]
+
+    run(story)
+
+
 def test_what_waits_is_bounded_and_drops_are_counted() -> None:
     async def story() -> None:
         outbox = Outbox(Place())

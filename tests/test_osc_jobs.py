@@ -122,8 +122,10 @@ class Desk:
         self.asker, self.listener = Listener(1), Listener(2)
         self.jobs = Jobs(self.clients, [sys.executable, "-c", WORKER], SILENCE_LIMIT_S)
 
-    def submit(self, name: str, kind: str = "fine", peer: Listener | None = None) -> None:
-        request = Request(peer or self.asker, lambda peer, packet: peer.send(packet))
+    def submit(
+        self, name: str, kind: str = "fine", peer: Listener | None = None, number: int | None = None
+    ) -> None:
+        request = Request(peer or self.asker, lambda peer, packet: peer.send(packet), number=number)
         settings = {"start_s": 0.0}
         self.jobs.submit(
             Job(name, request, "/lasso/render", Path(kind), Path("/x"), ("a", "b"), (1, 2), settings)
@@ -163,6 +165,19 @@ def test_a_job_runs_and_both_clients_hear_of_it() -> None:
                 ("j", 0, "rest", "/x/rest", 0.0),
             ]
         assert desk.jobs.speed == 2.0
+
+    run(story)
+
+
+@pytest.mark.parametrize("topics", [Topic.NOTHING, Topic.JOBS])
+def test_a_command_that_comes_twice_is_answered_with_the_end_of_its_job(topics: Topic) -> None:
+    async def story(desk: Desk) -> None:
+        desk.clients.register(desk.asker, topics)
+        desk.submit("j", number=7)
+        await desk.ended("j")
+        kept = [decode(packet) for packet in desk.jobs.find("j").request.answers]
+        assert kept == [m for m in desk.asker.heard if m.address != "/lasso/job/progress"]
+        assert kept[-1] == Message("/lasso/done", ("/lasso/render", "j", 3, 3.0, -140.5, 7))
 
     run(story)
 

@@ -1,6 +1,7 @@
 """Rate limits and waiting bundles are bounded, for one peer and for all; time here is a number."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -57,6 +58,57 @@ def scheduled(due_s: float | None, times: int = 1) -> tuple[list[int], Schedule]
         return schedule
 
     return done, asyncio.run(story())
+
+
+def test_what_is_due_together_is_done_as_it_came() -> None:
+    done: list[int] = []
+
+    async def story() -> None:
+        readings_s = itertools.cycle([100.0, 100.003, 99.998])  # a busy machine reads its clocks late
+        schedule = Schedule(lambda: next(readings_s))
+        for i in range(60):
+            schedule.at(100.01, lambda i=i: done.append(i))  # type: ignore[misc]
+        schedule.at(100.0099, lambda: done.append(-1))
+        await asyncio.sleep(0.05)
+
+    asyncio.run(story())
+    assert done == [-1, *range(60)]
+
+
+def test_what_is_late_does_not_overtake_what_waits() -> None:
+    done: list[str] = []
+    clock = Clock()
+
+    async def story() -> None:
+        schedule = Schedule(clock)
+        schedule.at(0.01, lambda: done.append("first"))
+        clock.now_s = 0.02  # and the loop has not turned
+        schedule.at(0.01, lambda: done.append("second"))
+        schedule.at(0.005, lambda: done.append("earlier"))
+        await asyncio.sleep(0.05)
+
+    asyncio.run(story())
+    assert done == ["earlier", "first", "second"]
+
+
+def test_a_bundle_in_a_bundle_is_done_with_it() -> None:
+    done: list[str] = []
+    clock = Clock()
+
+    async def story() -> None:
+        schedule = Schedule(clock)
+
+        def outer() -> None:
+            clock.now_s = 0.01
+            schedule.at(0.01, lambda: done.append("inner"))
+            done.append("outer")
+
+        schedule.at(0.01, outer)
+        schedule.at(0.01, lambda: done.append("next"))
+        await asyncio.sleep(0.05)
+
+    asyncio.run(story())
+    assert done == ["inner", "outer", "next"]
 
 
 @pytest.mark.parametrize("due_s", [None, 0.0, 99.9, 100.0])

@@ -80,7 +80,7 @@ def test_slots_come_back_as_they_were() -> None:
 
 def test_every_shipped_preset_for_the_shipped_model_can_be_served() -> None:
     for name in ("band", "podcast", "remix-four", "vocal-down"):
-        assert preset_state(name, "lariat").voiced()
+        assert preset_state(name, "lariat").enabled()
 
 
 def test_presets_are_listed_loaded_and_saved_over_osc(server: Running, ear: Ear, own_folder: Path) -> None:
@@ -103,6 +103,7 @@ def test_presets_are_listed_loaded_and_saved_over_osc(server: Running, ear: Ear,
     assert ear.refusal("/lasso/preset/save", "mine") == "exists"
     assert ear.refusal("/lasso/preset/save", "podcast") == "exists"
     assert ear.refusal("/lasso/preset/save", "../mine") == "bad_args"
+    assert ear.refusal("/lasso/preset/save", "mine.toml") == "bad_args"
     assert [path.name for path in own_folder.iterdir()] == ["mine.toml"]
 
 

@@ -11,6 +11,7 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import build_msg
 
 from soundlasso.bridge.osc import bundles
+from soundlasso.bridge.osc.call import MAX_KEPT_BYTES, Request
 from soundlasso.bridge.osc.packet import NTP_TO_UNIX_S, encode
 from soundlasso.bridge.osc.table import ROWS
 from tests.osc_help import ANSWER_LIMIT_S, Ear, Running, running
@@ -157,6 +158,12 @@ def test_list_tells_every_row(ear: Ear) -> None:
         ("/lasso/mix", (float("nan"),), "out_of_range"),
         ("/lasso/slot/0/gain", (1.0,), "out_of_range"),
         ("/lasso/query", ("x" * 20000,), "too_large"),
+        ("/lasso/query", ("x" * 301,), "too_large"),
+        ("/lasso/slot/2/query", ("snare\ndrum",), "bad_args"),
+        ("/lasso/slot/2/query", ("\u200b",), "bad_args"),
+        ("/lasso/avoid", ("drums, snare\ndrum",), "bad_args"),
+        ("/lasso/avoid", ("drums, " + "x" * 301,), "too_large"),
+        ("/lasso/at", (1.0, "/lasso/query", "x" * 301), "too_large"),
         ("/lasso/slot/1/mode", ("both",), "out_of_range"),
         ("/lasso/quit", (), "forbidden"),
         ("/lasso/login", ("x",), "forbidden"),
@@ -221,6 +228,24 @@ def test_one_wrong_message_refuses_the_bundle(ear: Ear) -> None:
     assert ear.ask("/lasso/mix") == (0.5,)
 
 
+def test_a_fault_of_the_server_stops_neither_a_bundle_nor_a_connection(
+    server: Running, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.server, "status", lambda: 1 / 0)
+    ear.ask("/lasso/mix", 0.5, answer="/lasso/done")
+    ear.socket.send(bundle(encode("/lasso/status"), encode("/lasso/mix", [0.25])))
+    assert ear.wait("/lasso/fail")[:2] == ("/lasso/status", "internal")
+    assert ear.wait("/lasso/done") == ("/lasso/mix", 0.25)
+    assert isinstance(server.faults.pop()["exception"], ZeroDivisionError)
+
+
+def test_a_number_too_large_for_osc_refuses_the_bundle(ear: Ear) -> None:
+    ear.ask("/lasso/mix", 0.5, answer="/lasso/done")
+    ear.socket.send(bundle(encode("/lasso/sync", [1e30]), encode("/lasso/mix", [0.25])))
+    assert ear.wait("/lasso/fail")[1] == "out_of_range"
+    assert ear.ask("/lasso/mix") == (0.5,)
+
+
 def test_a_bundle_waits_for_its_time_and_nobody_else_does(ear: Ear) -> None:
     ear.ask("/lasso/mix", 0.5, answer="/lasso/done")
     sent_s = time.time()
@@ -270,6 +295,28 @@ def test_a_command_with_an_id_runs_once(ear: Ear) -> None:
     )
     assert ear.ask("/lasso/slot/5/gain") == (-12.0,)
     assert ear.ask("/lasso/do", 10, "/lasso/nosuch", answer="/lasso/fail")[-1] == 10
+
+
+def test_a_list_with_an_id_is_told_again(server: Running) -> None:
+    with Ear(server.port) as ear:
+        for _ in range(2):
+            ear.send("/lasso/do", 13, "/lasso/list", "/lasso/slot/count")
+            assert ear.wait("/lasso/list/end") == (1,)
+        first, _, again, _ = ear.heard
+        assert first == again
+
+
+def test_of_too_many_answers_the_newest_are_kept() -> None:
+    request = Request(Stranger(), lambda peer, packet: None, number=1)
+    for i in range(100):
+        request.keep(i.to_bytes() * 1000)
+    assert sum(map(len, request.answers)) <= MAX_KEPT_BYTES
+    assert request.answers[-1] == bytes([99]) * 1000
+
+
+def test_a_command_with_an_id_is_not_another_command_with_an_id(ear: Ear) -> None:
+    assert ear.refusal("/lasso/do", 1e30, "/lasso/ping") == "out_of_range"
+    assert ear.ask("/lasso/do", 11, "/lasso/do", 12, "/lasso/ping", answer="/lasso/fail")[1] == "bad_args"
 
 
 # Clients

@@ -1,6 +1,7 @@
 """TCP in both framings on the port of UDP; slow, half-open, flooding and hostile peers harm nobody else."""
 
 import asyncio
+import contextlib
 import socket
 import struct
 import time
@@ -133,6 +134,16 @@ def test_who_stops_in_the_middle_is_ended(monkeypatch: pytest.MonkeyPatch, serve
     assert ear.ask("/lasso/ping", answer="/lasso/pong") == ()
 
 
+def test_each_packet_has_its_own_time_to_end(monkeypatch: pytest.MonkeyPatch, line: Line) -> None:
+    monkeypatch.setattr(connection, "PARTIAL_LIMIT_S", 0.3)
+    packet = line.framing.frame(encode("/lasso/ping", [1]))
+    line.socket.sendall(packet[:7])
+    end_s = time.monotonic() + 1.0
+    while time.monotonic() < end_s:
+        line.socket.sendall(packet[7:] + packet[:7])  # one ends and another begins
+        assert line.wait("/lasso/pong") == (1,)
+
+
 def test_who_never_reads_is_ended(server: Running, ear: Ear) -> None:
     with Line(server.port, LengthPrefixed()) as line:
         packet = line.framing.frame(encode("/lasso/ping", ["z" * 100_000]))
@@ -194,6 +205,30 @@ def test_who_is_not_admitted_is_not_heard() -> None:
         return answer, bouncer.told
 
     assert asyncio.run(story()) == (b"", [])
+
+
+def test_a_fault_ends_the_connection_and_is_told() -> None:
+    class Faulty(Bouncer):
+        def admits(self, host: str) -> bool:
+            return True
+
+        def received(self, peer: Peer, packet: bytes) -> None:
+            raise ZeroDivisionError
+
+    async def story() -> list[type[BaseException]]:
+        faults: list[type[BaseException]] = []
+        handler = lambda _, context: faults.append(type(context["exception"]))  # noqa: E731
+        asyncio.get_running_loop().set_exception_handler(handler)
+        port = await open_port("127.0.0.1", 0, Faulty())
+        reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
+        writer.write(Slip().frame(encode("/lasso/ping")))
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), ANSWER_LIMIT_S) == b""
+        writer.close()
+        await port.close()
+        return faults
+
+    assert asyncio.run(story()) == [ZeroDivisionError]
 
 
 def dated(ahead_s: float) -> bytes:

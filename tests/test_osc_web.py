@@ -12,10 +12,12 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from soundlasso.bridge.osc.connection import Connection
 from soundlasso.bridge.osc.packet import MAX_PACKET_BYTES, Message, decode, encode
 from soundlasso.bridge.osc.row import Access
 from soundlasso.bridge.osc.table import ROWS
-from tests.osc_help import ANSWER_LIMIT_S, Ear, Running
+from soundlasso.bridge.osc.web import WebTalk
+from tests.osc_help import ANSWER_LIMIT_S, Ear, Running, running
 
 
 @pytest.fixture
@@ -117,6 +119,45 @@ def test_a_page_of_another_machine_is_refused(server: Running, origin: str) -> N
         connect(f"ws://127.0.0.1:{server.port}/", origin=origin)  # type: ignore[arg-type]
 
 
+@pytest.fixture(scope="module")
+def exposed() -> Iterator[Running]:
+    with running(host="0.0.0.0", allow=("192.168.1.0/24",), token="a long secret") as made:
+        yield made
+
+
+def status_at(server: Running, local_host: str, **headers: str) -> int:
+    """Ask for a node at one of the server's addresses; return the HTTP status."""
+
+    def answer() -> bytes:
+        connection = Connection(server.server, [])
+        connection.local_host = local_host
+        talk = WebTalk(server.server, connection)
+        lines = ["GET /lasso/mix HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        assert list(talk.feed("\r\n".join(lines).encode())) == []
+        return b"".join(talk.unsent())
+
+    return int(server.ask(answer).split()[1])
+
+
+def test_a_page_of_an_admitted_machine_is_refused(exposed: Running) -> None:
+    page = "http://192.168.1.66"
+    assert status_at(exposed, "127.0.0.1", Host="localhost:17770", Origin=page) == 403
+    assert status_at(exposed, "192.168.1.5", Host="192.168.1.5:17770", Origin=page) == 403
+
+
+def test_an_admitted_machine_is_answered_by_number(exposed: Running) -> None:
+    assert status_at(exposed, "192.168.1.5", Host="192.168.1.5:17770") == 200
+    assert status_at(exposed, "192.168.1.5", Host="192.168.1.5:17770", Origin="http://192.168.1.5") == 200
+    assert status_at(exposed, "fd00::2", Host="[fd00::2]:17770", Origin="http://[fd00::2]:80") == 200
+    assert status_at(exposed, "172.17.0.2", Host="192.168.1.5:17770") == 200  # from outside a container
+    assert status_at(exposed, "192.168.1.5", Host="evil.example:17770") == 403
+
+
+def test_host_info_of_all_interfaces_names_the_one_that_was_reached(exposed: Running) -> None:
+    _, info = get(exposed, "/?HOST_INFO")
+    assert (info["OSC_IP"], info["WS_IP"]) == ("127.0.0.1", "127.0.0.1")
+
+
 @pytest.mark.parametrize("origin", ["http://localhost:8080", "http://127.0.0.1"])
 def test_a_page_of_this_machine_is_answered(server: Running, origin: str) -> None:
     assert get(server, "/", Origin=origin)[0] == 200
@@ -178,6 +219,9 @@ def test_slots_that_come_and_go_are_told(web: ClientConnection, ear: Ear) -> Non
     [
         ("no json", "malformed"),
         ("[]", "malformed"),
+        ("[" * 100_000, "malformed"),
+        ('{"COMMAND": "LISTEN", "DATA": "/lasso/daw/\\u0000abc"}', "bad_args"),
+        ('{"COMMAND": "LISTEN", "DATA": "/lasso/daw/\\ud800"}', "bad_args"),
         ('{"COMMAND": "LISTEN"}', "malformed"),
         ('{"COMMAND": "RUN", "DATA": "x"}', "bad_args"),
         ('{"COMMAND": "LISTEN", "DATA": 3}', "bad_args"),
@@ -188,6 +232,8 @@ def test_a_wrong_command_is_answered(web: ClientConnection, text: str, code: str
     web.send(text)
     refusal = heard(web)
     assert (refusal.address, refusal.args[1]) == ("/lasso/fail", code)
+    web.send(encode("/lasso/ping"))
+    assert heard(web) == Message("/lasso/pong")
 
 
 def test_a_frame_that_is_too_large_ends_the_connection(

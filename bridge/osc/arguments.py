@@ -7,14 +7,17 @@ these mean the same here. What cannot be meant is refused with the reason.
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import numpy as np
 
 from soundlasso.bridge.osc.errors import OscError
 
 MAX_TEXT_CHARS = 512
 MAX_PATH_CHARS = 4096
+INT32 = (-(1 << 31), (1 << 31) - 1)  # what an OSC integer holds
 
 Value = int | float | str
 
@@ -39,6 +42,8 @@ class Arg:
         A text that takes all that is left, joined by spaces.
     optional
         May be left out, then it is None.
+    check
+        Raises an `OscError` for a text that cannot be.
     """
 
     name: str
@@ -50,6 +55,7 @@ class Arg:
     max_chars: int = MAX_TEXT_CHARS
     joins: bool = False
     optional: bool = False
+    check: Callable[[str], None] | None = None
 
     @property
     def range_text(self) -> str:
@@ -122,6 +128,8 @@ def _text(arg: Arg, left: deque[Any]) -> str:
         raise OscError("too_large", f"{arg.name} of {len(text)} characters; the most is {arg.max_chars}")
     if arg.choices:
         return _choice(arg, text)
+    if arg.check:
+        arg.check(text)
     return text
 
 
@@ -129,8 +137,16 @@ def _atom_text(arg: Arg, atom: Any) -> str:
     if isinstance(atom, str):
         return atom
     if isinstance(atom, bool | int | float):
-        return f"{atom:g}"  # Pure Data sends the 2 of "track 2" as 2.0
+        return _digits(atom)
     raise OscError("bad_args", f"{arg.name} must be text, not {type(atom).__name__}")
+
+
+def _digits(number: float) -> str:
+    """Write a number as its sender does: Pure Data's 2 comes as 2.0, and 0.1 as 0.10000000149011612."""
+    if isinstance(number, int) or number.is_integer():
+        return str(int(number))
+    single = np.float32(number)
+    return str(single if float(single) == number else number)
 
 
 def _choice(arg: Arg, text: str) -> str:
@@ -171,12 +187,9 @@ def _whole(arg: Arg, value: float) -> int:
         return int(value > 0)  # a switch
     if not value.is_integer():
         raise OscError("bad_args", f"{arg.name} must be a whole number, not {value!r}")
-    if (
-        not (-math.inf if arg.low is None else arg.low)
-        <= value
-        <= (math.inf if arg.high is None else arg.high)
-    ):
-        raise OscError("out_of_range", f"{arg.name} {int(value)} is outside {arg.range_text}")
+    low, high = INT32 if arg.low is None or arg.high is None else (arg.low, arg.high)
+    if not low <= value <= high:
+        raise OscError("out_of_range", f"{arg.name} {_digits(value)} is outside {low:.0f}..{high:.0f}")
     return int(value)
 
 

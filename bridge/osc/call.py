@@ -71,9 +71,12 @@ class Request:
             self.post(self.peer, packet)
 
     def keep(self, packet: bytes) -> None:
-        """Keep an answer to a numbered command; a few are enough to know what came of it."""
-        if self.number is not None and sum(map(len, self.answers)) + len(packet) <= MAX_KEPT_BYTES:
-            self.answers.append(packet)
+        """Keep an answer to a numbered command; of too many the newest, which tell what came of it."""
+        if self.number is None or len(packet) > MAX_KEPT_BYTES:
+            return
+        self.answers.append(packet)
+        while sum(map(len, self.answers)) > MAX_KEPT_BYTES:
+            del self.answers[0]
 
     def done(self, address: str, *ids: Any) -> None:
         """Say that a command has been carried out."""

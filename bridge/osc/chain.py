@@ -76,10 +76,17 @@ class Chain:
         return int(value) if isinstance(value, bool) else value
 
     def setting(self, key: str) -> Value:
-        """Return what was moved, as a preset holds it: a switch is true or false."""
+        """Return the value of a parameter now, as a preset holds it: a switch is true or false."""
         number, _, name = key.partition(".")
         is_switch = isinstance(_movable(self.links[int(number) - 1].name)[name], bool)
-        return bool(self.moved[key]) if is_switch else self.moved[key]
+        return bool(self.get(key)) if is_switch else self.get(key)
+
+    def values(self) -> list[dict[str, Value]]:
+        """Return where all that can be moved is now, for each effect."""
+        values: list[dict[str, Value]] = [{} for _ in self.links]
+        for number, _, name, _ in self.controls():
+            values[number - 1][name] = self.setting(f"{number}.{name}")
+        return values
 
     def with_value(self, key: str, value: Value) -> "Chain":
         """Return the chain with another value of one parameter."""

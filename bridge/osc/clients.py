@@ -82,6 +82,15 @@ class Outbox:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_at(max(loop.time(), self._next_s), self._flush)
 
+    async def finish(self) -> None:
+        """Send what waits, in bursts as ever, and then no more."""
+        for _ in range(MAX_PENDING // BURST_MESSAGES + 1):  # who asks for more meanwhile holds nothing up
+            self._burst()
+            if not self._pending:
+                break
+            await asyncio.sleep(BURST_PAUSE_S)
+        self.close()
+
     def close(self) -> None:
         """Forget all that waits."""
         self._pending.clear()
@@ -93,12 +102,15 @@ class Outbox:
         loop = asyncio.get_running_loop()
         self._next_s = loop.time() + UPDATE_PERIOD_S
         self._timer = None
+        self._burst()
+        if self._pending:
+            self._timer = loop.call_later(BURST_PAUSE_S, self._flush)
+
+    def _burst(self) -> None:
         for _ in range(BURST_MESSAGES):
             if not self._pending:  # sending may find that nobody is there, and close this
                 return
             self.peer.send(self._pending.popitem(last=False)[1])
-        if self._pending:
-            self._timer = loop.call_later(BURST_PAUSE_S, self._flush)
 
 
 class Client:

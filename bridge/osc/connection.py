@@ -28,6 +28,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, receiver: Receiver, others: "list[Connection]") -> None:
         self.name, self.host, self.port = "", "", 0
+        self.local_host = ""  # the address of ours that it came to
         self._receiver = receiver
         self._others = others
         self._framing: Framing | None = None
@@ -40,6 +41,7 @@ class Connection(asyncio.Protocol):
         """Admit the connection, if its host may come in and there is room."""
         self._transport = transport = cast(asyncio.Transport, transport)
         self.host, self.port = transport.get_extra_info("peername")[:2]
+        self.local_host = transport.get_extra_info("sockname")[0]
         self.name = f"tcp {self.host} {self.port}"
         self._make_room()
         if not self._receiver.admits(self.host) or len(self._others) >= MAX_CONNECTIONS:
@@ -61,8 +63,7 @@ class Connection(asyncio.Protocol):
         """Forget the connection."""
         if self in self._others:
             self._others.remove(self)
-        if self._deadline:
-            self._deadline.cancel()
+        self._forget_deadline()
         self._incoming.clear()
         self._receiver.left(self)
         self.ended.set_result(None)
@@ -104,6 +105,9 @@ class Connection(asyncio.Protocol):
         except StreamBroken as error:
             self._receiver.refused(self, error)
             return self.close()
+        except Exception:
+            self.abort()  # what has come is half read, and would be kept for ever
+            raise
         finally:
             self.flush()
         if finished:
@@ -127,6 +131,7 @@ class Connection(asyncio.Protocol):
         return False
 
     def _take(self, packet: bytes | OscError) -> None:
+        self._forget_deadline()  # which was for this packet; the next one has its own
         if isinstance(packet, OscError):
             self._receiver.refused(self, packet)
         else:
@@ -135,11 +140,15 @@ class Connection(asyncio.Protocol):
     def _watch_rest(self) -> None:
         """Give what has begun some seconds to end."""
         waiting = self._framing is not None and self._framing.waiting
-        if self._deadline and not waiting:
+        if not waiting:
+            self._forget_deadline()
+        elif not self._deadline:
+            self._deadline = asyncio.get_running_loop().call_later(PARTIAL_LIMIT_S, self._too_late)
+
+    def _forget_deadline(self) -> None:
+        if self._deadline:
             self._deadline.cancel()
             self._deadline = None
-        elif waiting and not self._deadline:
-            self._deadline = asyncio.get_running_loop().call_later(PARTIAL_LIMIT_S, self._too_late)
 
     def _too_late(self) -> None:
         self._receiver.refused(self, OscError("timeout", f"packet unfinished after {PARTIAL_LIMIT_S:g} s"))

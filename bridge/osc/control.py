@@ -147,8 +147,10 @@ def login(server: "Server", call: "Call") -> None:
 
 
 def do(server: "Server", call: "Call") -> None:
-    """Run a command with an id; the same id again gives the same answers and does nothing else."""
+    """Run a command with an id; the same id again repeats the answers, without progress."""
     number, address, *args = call.given
+    if call.request.number is not None:
+        raise OscError("bad_args", f"/lasso/do {number} within /lasso/do {call.request.number}")
     server.interpreter.run_once(call.request, number, address, args)
 
 

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from soundlasso.bridge.board import Board
 from soundlasso.bridge.effect import Effect
-from soundlasso.bridge.osc.mixer import Audio, Level, mixer_of, take_up
+from soundlasso.bridge.osc.mixer import Level, mixer_of, take_up
+from soundlasso.bridge.osc.voice import Audio
 
 if TYPE_CHECKING:
     from soundlasso.bridge.container import Item
     from soundlasso.bridge.osc.player import Sink
     from soundlasso.bridge.osc.worker import Line
     from soundlasso.models.separator import Separator
+
+HIGHEST_SHARE = 0.49  # of the sample rate: filters beyond half of it give infinity, and do not recover
 
 
 class Slots(Effect):
@@ -82,6 +85,8 @@ class Heard:
         The model.
     controls
         What is asked for, as `soundlasso.bridge.osc.live.controls` gives it.
+    sample_rate
+        Of what is played, in Hz.
     sink
         Takes what is heard.
 
@@ -91,10 +96,11 @@ class Heard:
         The slots, the chain's effects, and last what gives to `sink`.
     """
 
-    def __init__(self, separator: "Separator", controls: "Line", sink: "Sink") -> None:
+    def __init__(self, separator: "Separator", controls: "Line", sample_rate: float, sink: "Sink") -> None:
+        self._highest_hz = HIGHEST_SHARE * sample_rate
         self._slots = Slots(separator, controls)
         self._links: list[Any] = []
-        self._moved: dict[str, Any] = {}
+        self._values: list[Line] = []
         self.board = Board([self._slots, Tap(sink)])
         self._rechain(controls["chain"])
 
@@ -115,19 +121,41 @@ class Heard:
 
     def _rechain(self, chain: "Line") -> None:
         """Make what is new in the chain, and leave what stays: its echoes ring on."""
-        from soundlasso.bridge.presets.chains import make_items, move, read_link
-
-        links = chain["links"]
+        links, values = chain["links"], [self._playable(wanted) for wanted in chain["values"]]
         if links != self._links:
             first, last = _in_common(self._links, links)
-            fresh: list[Item] = make_items([read_link(link) for link in links[first : len(links) - last]])
-            self.board[1 + first : 1 + len(self._links) - last] = fresh
-            self._links, self._moved = links, {}
-        for key, value in chain["moved"].items():
-            if self._moved.get(key) != value:
-                number, _, name = key.partition(".")
-                move(self.board[int(number)], name, value)
-        self._moved = chain["moved"]
+            new = slice(first, len(links) - last)
+            old = slice(first, len(self._links) - last)
+            self.board[1 + old.start : 1 + old.stop] = _made(links[new], values[new])
+            self._links, self._values[old] = links, values[new]
+        for number, (before, now) in enumerate(zip(self._values, values, strict=True), 1):
+            _move(self.board[number], before, now)
+        self._values = values
+
+    def _playable(self, values: "Line") -> "Line":
+        """Hold frequencies where filters are stable."""
+        return {
+            name: min(value, self._highest_hz) if name.endswith("_hz") else value
+            for name, value in values.items()
+        }
+
+
+def _made(links: "Sequence[Line]", values: "Sequence[Line]") -> "list[Item]":
+    from soundlasso.bridge.presets.chains import make_items, read_link
+
+    fresh = make_items([read_link(link) for link in links])
+    for effect, wanted in zip(fresh, values, strict=True):
+        _move(effect, {}, wanted)
+    return fresh
+
+
+def _move(effect: "Item", before: "Line", now: "Line") -> None:
+    """Move what is not where it is to be."""
+    from soundlasso.bridge.presets.chains import move
+
+    for name, value in now.items():
+        if before.get(name) != value:
+            move(effect, name, value)
 
 
 def _in_common(old: Sequence[Any], new: Sequence[Any]) -> tuple[int, int]:

@@ -157,15 +157,14 @@ class Interpreter:
     def _carry_out(self, call: Call) -> None:
         """Run a handler; should it fail in a way that nobody foresaw, the client hears of it all the same."""
         assert call.row.handler is not None
-        outcome: OscError | None = INTERNAL
         try:
             call.row.handler(self._server, call)
-            outcome = None
         except OscError as error:
-            outcome = error
-        finally:
-            if outcome:
-                self.refuse(call.request, call.address, outcome)
+            self.refuse(call.request, call.address, error)
+        except Exception as error:  # which must not stop the rest of a bundle, or the connection
+            fault = {"message": f"a fault in {call.address}", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(fault)
+            self.refuse(call.request, call.address, INTERNAL)
 
     def _note_latin1(self, message: Message, peer: Peer) -> None:
         self.counters.latin1 += 1

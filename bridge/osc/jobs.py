@@ -255,10 +255,11 @@ class Jobs:
     def _tell(self, job: Job, address: str, *args: Any) -> None:
         """Tell the clients that follow jobs, and the one who asked if it is none of them."""
         self._clients.publish(address, args, Topic.JOBS)
+        packet = encode(address, args)
+        if address != "/lasso/job/progress":
+            job.request.keep(packet)
         client = self._clients.find(job.request.peer)
         if client is None or not client.wants(address, Topic.JOBS):
-            packet = encode(address, args)
-            job.request.keep(packet)
             job.request.peer.send(packet)
 
     def _forget_old(self) -> None:

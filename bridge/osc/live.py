@@ -36,6 +36,7 @@ class Live:
         self._server = server
         self._wanted = False
         self._is_changed = False
+        self._metered: set[int] = set()  # slots whose levels were told last
         command = player_command(server.options)
         self.process = WorkerProcess(command, self._on_line, self._on_end, SILENCE_LIMIT_S)
 
@@ -93,7 +94,10 @@ class Live:
             self._take_levels(line["slots"])
 
     def _take_levels(self, slots: list[Any]) -> None:
-        for number, rms, peak, presence in slots:
+        """Tell the levels of slots, and of one that takes part no more that it is silent."""
+        silent = self._metered - {number for number, *_ in slots}
+        self._metered = {number for number, *_ in slots}
+        for number, rms, peak, presence in [*slots, *((number, 0.0, 0.0, 0.0) for number in silent)]:
             slot = self._server.state.slots.get(number)
             if slot is not None:
                 self._server.publish(f"/lasso/meter/slot/{number}", [rms, peak], Topic.METERS)
@@ -124,7 +128,7 @@ def player_command(options: "Options") -> list[str]:
 def controls(state: State) -> dict[str, Any]:
     """Return all that the player needs to know."""
     settings = state.settings
-    any_solo = any(slot.solo for _, slot in state.voiced())
+    any_solo = any(slot.solo for _, slot in state.enabled())
     return {
         "voices": [
             {
@@ -134,11 +138,11 @@ def controls(state: State) -> dict[str, Any]:
                 "is_removal": slot.mode == "remove",
                 "threshold": slot.threshold,
             }
-            for number, slot in state.voiced()
+            for number, slot in state.enabled()
         ],
         "chain": {
             "links": [link.to_dict() for link in state.chain.links],
-            "moved": {key: state.chain.setting(key) for key in state.chain.moved},
+            "values": state.chain.values(),
         },
         "mix": settings.mix,
         "stereo": settings.stereo,
@@ -150,7 +154,7 @@ def controls(state: State) -> dict[str, Any]:
 
 def _gain(slot: Slot, any_solo: bool) -> float:
     """Return the factor of a slot; whatever silences it is 0."""
-    is_heard = slot.enable and not slot.mute and (slot.solo or not any_solo)
+    is_heard = not slot.mute and (slot.solo or not any_solo)
     return 10 ** (slot.gain_db / 20) if is_heard and slot.gain_db > SILENT_DB else 0.0
 
 
@@ -160,8 +164,8 @@ def _gain(slot: Slot, any_solo: bool) -> float:
 def start_stream(server: "Server", call: "Call") -> None:
     """Play what --live names through the slots."""
     live = _live(server)
-    if not server.state.voiced():
-        raise OscError("no_input", "no slot has a query; set /lasso/query first")
+    if not server.state.enabled():
+        raise OscError("no_input", "no enabled slot has a query; set /lasso/query first")
     live.play()
     call.done()
 

@@ -1,42 +1,25 @@
-"""The live mix: one stream for all slots, with gains that glide to where a client has moved them."""
+"""The live mix: one stream for all slots, with gains that glide to where a client has moved them.
 
-import math
+The stems of a stream are numbered.  One taken out of the middle would move all after it up, and for the
+length of a window each would play its neighbour's sound.  So the last slot moves into the place that is
+free: it is in both for a while, and is heard in the new one when both have long given the same.
+"""
+
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from soundlasso.bridge.osc.voice import NOBODY, Audio, Place, Voice
 from soundlasso.dsp.delay import Delay
-from soundlasso.dsp.gate import USUAL_THRESHOLD
 from soundlasso.dsp.ramp import Ramp
 from soundlasso.models.separator import Separator, Stereo
 from soundlasso.models.stream import SeparationStream
 
-Audio = npt.NDArray[np.float32]
 GLIDE_S = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """What one slot asks for.
-
-    Attributes
-    ----------
-    gain
-        Factor of the stem; 0 for a slot that is muted, disabled or beside another's solo.
-    is_removal
-        Everything but the sound, instead of the sound.
-    threshold
-        The presence above which the slot's gate opens.
-    """
-
-    slot: int
-    query: str
-    gain: float
-    is_removal: bool = False
-    threshold: float = USUAL_THRESHOLD
+SETTLE_S = 0.5  # longer than a gate takes to open: then a place is free, or two give the same
+ALIKE = 1e-4  # the largest difference between two stems of one query, which are rounded differently
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +74,10 @@ class LiveMixer:
         )
         self.latency_samples = self.stream.latency_samples
         self._glide_samples = round(GLIDE_S * sample_rate)
+        self._settle_samples = max(self.latency_samples, round(SETTLE_S * sample_rate))
         self._dry_line = Delay(channels, self.latency_samples)
-        self._voices = {voice.slot: voice for voice in voices}
-        self._gains = {voice.slot: self._ramp(_factors(voice)) for voice in voices}
+        self._places = [Place(voice, self._ramp(voice.factors)) for voice in voices]
         self._mix = self._ramp((mix,))
-        self._energy = {voice.slot: _Energy() for voice in voices}
 
     def control(self, voices: Sequence[Voice], mix: float) -> None:
         """Glide to other gains, ask for other queries, add slots; a slot left out falls silent.
@@ -105,24 +87,16 @@ class LiveMixer:
         QueryError
             When a text cannot be a query; then nothing has changed.
         """
+        self.stream.model.embed([voice.query for voice in voices])
         wanted = {voice.slot: voice for voice in voices}
-        gone = {
-            slot: replace(voice, gain=0.0, is_removal=False)
-            for slot, voice in self._voices.items()
-            if slot not in wanted
-        }
-        # Slots keep their place among the stems, new ones come last, so that nothing jumps.
-        ordered = {slot: wanted.get(slot) or gone[slot] for slot in self._voices} | wanted
-        queries = tuple(voice.query for voice in ordered.values())
-        if queries != self.stream.queries:
-            self.stream.queries = queries
-        thresholds = tuple(voice.threshold for voice in ordered.values())
-        if thresholds != self.stream.gate_threshold:
-            self.stream.gate_threshold = thresholds
-        for slot, voice in ordered.items():
-            self._gains.setdefault(slot, self._ramp((0.0, 0.0))).aim(_factors(voice))
-            self._energy.setdefault(slot, _Energy())
-        self._voices = ordered
+        for place in self._places:
+            place.take_up(wanted.get(place.voice.slot))
+        placed = {place.voice.slot for place in self._places}
+        for voice in voices:
+            if voice.slot not in placed:
+                self._places.append(Place(voice, self._ramp((0.0, 0.0))))
+                self._places[-1].take_up(voice)
+        self._ask()
         self._mix.aim((mix,))
 
     def process(self, block: Audio) -> Audio:
@@ -130,22 +104,57 @@ class LiveMixer:
         stems = self.stream.process(block)
         dry = self._dry_line.process(block)
         wet = np.zeros_like(block)
-        for stem, slot in zip(stems, self._voices, strict=True):
-            of_stem, of_dry = self._gains[slot].process(block.shape[1])
-            part = of_stem * stem + of_dry * dry
-            self._energy[slot].add(part)
-            wet += part
+        for place, stem in zip(self._places, stems, strict=True):
+            wet += place.play(stem, dry)
+        self._tidy(stems)
         (mix,) = self._mix.process(block.shape[1])
         mixed: Audio = mix * wet + (1 - mix) * dry
         return mixed
 
     def levels(self) -> list[Level]:
         """Return the levels since the last call."""
-        presence = self.stream.presence
         return [
-            Level(slot, *self._energy[slot].take(), float(present))
-            for slot, present in zip(self._voices, presence, strict=True)
+            Level(place.voice.slot, *place.energy.take(), float(present))
+            for place, present in zip(self._places, self.stream.presence, strict=True)
+            if place.state != "coming" and place.voice.slot != NOBODY
         ]
+
+    def _ask(self) -> None:
+        """Ask the stream for the stems of all places."""
+        queries = tuple(place.voice.query for place in self._places)
+        if queries != self.stream.queries:
+            self.stream.queries = queries
+        thresholds = tuple(place.voice.threshold for place in self._places)
+        if thresholds != self.stream.gate_threshold:
+            self.stream.gate_threshold = thresholds
+
+    def _tidy(self, stems: Audio) -> None:
+        """Give up the last place if it is free; else let the slot in it move into one that is."""
+        for number, place in enumerate(self._places):
+            if place.state == "coming":
+                return self._change_over(number, stems)
+        last = self._places[-1]
+        free = next((number for number, place in enumerate(self._places) if self._is_free(place)), None)
+        if free is None or len(self._places) == 1:
+            return
+        if self._is_free(last):
+            del self._places[-1]
+        elif last.state == "heard":
+            self._places[free] = Place(last.voice, self._ramp((0.0, 0.0)), "coming")
+        self._ask()
+
+    def _is_free(self, place: Place) -> bool:
+        return place.state == "gone" and place.steady_samples >= self._settle_samples
+
+    def _change_over(self, number: int, stems: Audio) -> None:
+        """Let a slot be heard in its new place, once nobody can hear a difference."""
+        coming = self._places[number]
+        slots = [place.voice.slot if place is not coming else NOBODY for place in self._places]
+        before = slots.index(coming.voice.slot)
+        is_alike = np.allclose(stems[number], stems[before], rtol=0, atol=ALIKE)
+        coming.count(stems.shape[-1], is_alike)
+        if coming.steady_samples >= self._settle_samples:
+            coming.take_over(self._places[before])
 
     def _ramp(self, values: tuple[float, ...]) -> Ramp:
         return Ramp(values, self._glide_samples)
@@ -188,26 +197,3 @@ def take_up(mixer: LiveMixer, controls: Mapping[str, Any]) -> None:
 
 def _voices(controls: Mapping[str, Any]) -> list[Voice]:
     return [Voice(**voice) for voice in controls["voices"]]
-
-
-class _Energy:
-    """Mean square and peak of what has passed."""
-
-    def __init__(self) -> None:
-        self._squares, self._samples, self._peak = 0.0, 0, 0.0
-
-    def add(self, part: Audio) -> None:
-        self._squares += float(np.square(part, dtype=np.float64).sum())
-        self._samples += part.size
-        self._peak = max(self._peak, float(np.abs(part).max(initial=0.0)))
-
-    def take(self) -> tuple[float, float]:
-        """Return RMS and peak, and begin anew."""
-        rms, peak = math.sqrt(self._squares / max(self._samples, 1)), self._peak
-        self._squares, self._samples, self._peak = 0.0, 0, 0.0
-        return rms, peak
-
-
-def _factors(voice: Voice) -> tuple[float, float]:
-    """Return how much of the stem and how much of the mixture a slot gives: keep g·s, remove g·(x - s)."""
-    return (-voice.gain, voice.gain) if voice.is_removal else (voice.gain, 0.0)

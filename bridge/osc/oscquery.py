@@ -35,8 +35,8 @@ EXTENSIONS = {name: True for name in ATTRIBUTES[3:]} | {
 }
 
 
-def answer(server: "Server", target: str) -> tuple[int, str]:
-    """Answer one HTTP request for `/path` or `/path?ATTRIBUTE`.
+def answer(server: "Server", target: str, host: str) -> tuple[int, str]:
+    """Answer one HTTP request for `/path` or `/path?ATTRIBUTE`, which came to our address `host`.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def answer(server: "Server", target: str) -> tuple[int, str]:
     """
     path, _, attribute = target.partition("?")
     if attribute == "HOST_INFO":
-        return 200, json.dumps(host_info(server))
+        return 200, json.dumps(host_info(server, host))
     node = _descend(tree(server), unquote(path))
     if node is None:
         return 404, ""
@@ -56,15 +56,15 @@ def answer(server: "Server", target: str) -> tuple[int, str]:
     return (200, json.dumps({attribute: node[attribute]})) if attribute in node else (204, "")
 
 
-def host_info(server: "Server") -> Node:
-    """Describe the server itself."""
+def host_info(server: "Server", host: str) -> Node:
+    """Describe the server itself, at an address where the client has reached it."""
     assert server.port is not None
     return {
         "NAME": "soundlasso",
-        "OSC_IP": server.port.host,
+        "OSC_IP": host,
         "OSC_PORT": server.port.number,
         "OSC_TRANSPORT": "UDP",
-        "WS_IP": server.port.host,
+        "WS_IP": host,
         "WS_PORT": server.port.number,
         "EXTENSIONS": EXTENSIONS,
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from soundlasso.bridge.audiofile import AudioReader, inspect_audio
 from soundlasso.bridge.osc.heard import Heard
-from soundlasso.bridge.osc.mixer import Audio
+from soundlasso.bridge.osc.voice import Audio
 from soundlasso.dsp.errors import SoundlassoError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ MAX_BEHIND_S = 0.5  # further behind than this, the clock starts anew
 
 
 def play_file(player: "Player", controls: "Line") -> "Line":
-    """Play until a command other than `control` comes; return it.
+    """Play until a command without controls comes; return it.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def play_file(player: "Player", controls: "Line") -> "Line":
     info = inspect_audio(path)
     clock = _Clock(info.sample_rate)
     with player.recorder(info.sample_rate, info.channels) as record:
-        heard = Heard(player.separator, controls, record)
+        heard = Heard(player.separator, controls, info.sample_rate, record)
         heard.board.prepare(info.sample_rate, info.channels, BLOCK_SAMPLES)
         late = -1
         for block in _blocks(path):
@@ -56,7 +56,7 @@ def _obeyed(player: "Player", heard: Heard) -> "Line | None":
     """Carry out what has been asked; return the command that ends playing, if there is one."""
     while not player.commands.empty():
         command = player.commands.get()
-        if command["do"] != "control":
+        if "controls" not in command:
             return command
         try:
             heard.control(command["controls"])

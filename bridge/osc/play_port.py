@@ -37,7 +37,7 @@ def open_port(source: "LiveSource") -> "JackClient | DeviceStream":
 
 
 def play_port(player: "Player", controls: "Line") -> "Line":
-    """Play until a command other than `control` comes; return it.
+    """Play until a command without controls comes; return it.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def play_port(player: "Player", controls: "Line") -> "Line":
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(contextlib.closing(open_port(player.source)))
         record = stack.enter_context(player.recorder(port.sample_rate, player.source.channels))
-        heard = Heard(player.separator, controls, record)
+        heard = Heard(player.separator, controls, port.sample_rate, record)
         engine = stack.enter_context(LiveEngine(heard.board, port.sample_rate, player.source.channels))
         stack.callback(port.close)  # before the engine: the audio thread must not outlive it
         stack.enter_context(calm_python())
@@ -61,9 +61,9 @@ def _watch(player: "Player", port: "JackClient | DeviceStream", engine: LiveEngi
     late = 0
     while True:
         command = _next_command(player)
-        if command is not None and command["do"] != "control":
-            return command
         if command is not None:
+            if "controls" not in command:
+                return command
             _control(player, engine, heard, command)
         if port.ended.is_set():
             raise LiveError(f"the sound system ended: {port.reason}")

@@ -2,7 +2,8 @@
 
 ==========  ====================================================================================
 command     ``{"do": "start", "controls": {...}}``, ``{"do": "stop"}``
-command     ``{"do": "control", "controls": {...}}``, with ``voices``, ``chain``, ``mix`` and settings
+command     ``{"do": "control", "controls": {...}}``, with ``voices``, ``chain``, ``mix`` and settings;
+            while it plays, ``start`` is the same
 event       ``beat``, ``ready`` when the model is loaded
 event       ``{"event": "state", "state": "playing", "sample_rate": ..., "latency_s": ...}`` or ``"stopped"``
 event       ``{"event": "levels", "slots": [[slot, rms, peak, presence], ...]}``
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from soundlasso.bridge.osc.heard import Heard
-    from soundlasso.bridge.osc.mixer import Audio
+    from soundlasso.bridge.osc.voice import Audio
     from soundlasso.models.separator import Separator
 
     Sink = Callable[[Audio], object]

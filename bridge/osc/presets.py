@@ -92,7 +92,7 @@ def as_preset(name: str, state: State, model: str) -> "Preset":
     from soundlasso.bridge.presets.preset import Mix, Output, Preset, Stem, Strip
 
     settings: Settings = state.settings
-    slots = [slot for _, slot in state.voiced() if slot.enable]
+    slots = [slot for _, slot in state.enabled()]
     if not slots:
         raise OscError("no_input", "no enabled slot has a query; set /lasso/query first")
     avoid = tuple(settings.avoided())

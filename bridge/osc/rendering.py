@@ -88,7 +88,7 @@ def _asked(server: "Server", query: str | None) -> tuple[tuple[int, ...], tuple[
     """Return slots and queries to render: the one that was given (slot 1), or those of the enabled slots."""
     if query:
         return (1,), (query,)
-    asked = [(number, slot) for number, slot in server.state.voiced() if slot.enable]
+    asked = server.state.enabled()
     if not asked:
         raise OscError("no_input", "no query given, and no enabled slot has one; set /lasso/query")
     return tuple(number for number, _ in asked), tuple(slot.query for _, slot in asked)

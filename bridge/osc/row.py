@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from soundlasso.bridge.osc import parameters
 from soundlasso.bridge.osc.arguments import MAX_PATH_CHARS, Arg
 from soundlasso.bridge.osc.clients import Topic
+from soundlasso.bridge.osc.query import check_queries, check_query
 from soundlasso.bridge.osc.state import MAX_SLOTS
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def word(name: str) -> Arg:
 
 SWITCH = Arg("", "i", 0, 1)
 TEXT = Arg("", "s", joins=True)
+QUERY, QUERIES = replace(TEXT, check=check_query), replace(TEXT, check=check_queries)
 ADDRESS = Arg("address", "s")
 REST = Arg("arguments", "*")
 PATH = Arg("path", "s", max_chars=MAX_PATH_CHARS, joins=True)

@@ -115,8 +115,8 @@ class Server:
         await self.jobs.close()
         if self.live:
             await self.live.process.close()
+        await asyncio.gather(*(outbox.finish() for outbox in self._outboxes()))
         for client in self.clients:
-            client.outbox.close()
             client.peer.send(encode("/lasso/shutdown"))
         if self._ardour:
             self._ardour.close()
@@ -283,6 +283,9 @@ class Server:
             return client.outbox
         return self._passing.setdefault(peer.name, Outbox(peer))
 
+    def _outboxes(self) -> list[Outbox]:
+        return [*(client.outbox for client in self.clients), *self._passing.values()]
+
     def answer_many(self, call: Call, messages: Sequence[tuple[Any, ...]]) -> None:
         """Send many answers, paced; to a source that may be forged, only as many as it may have."""
         request = call.request
@@ -290,10 +293,13 @@ class Server:
             for message in messages:
                 request.answer(*message)
             return
+        packets = [encode(address, args) for address, *args in messages]
+        for packet in packets:
+            request.keep(packet)
         for peer in self._ears(request.peer):
             outbox = self.outbox(peer)
-            for address, *args in messages:
-                outbox.put(encode(address, args))
+            for packet in packets:
+                outbox.put(packet)
 
     def send_values(self, peer: Peer) -> None:
         """Send all values, between `/lasso/update` 1 and 0."""

@@ -92,6 +92,6 @@ class State:
         setattr(target, key, value)
         return is_new
 
-    def voiced(self) -> list[tuple[int, Slot]]:
-        """Return the slots that have a query, by number."""
-        return [(number, slot) for number, slot in sorted(self.slots.items()) if slot.query]
+    def enabled(self) -> list[tuple[int, Slot]]:
+        """Return the slots that take part and have a query, by number."""
+        return [(number, slot) for number, slot in sorted(self.slots.items()) if slot.enable and slot.query]

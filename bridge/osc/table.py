@@ -17,6 +17,8 @@ from soundlasso.bridge.osc.clients import Topic
 from soundlasso.bridge.osc.row import (
     ADDRESS,
     PATH,
+    QUERIES,
+    QUERY,
     REST,
     SLOT,
     SWITCH,
@@ -33,7 +35,7 @@ from soundlasso.bridge.osc.row import (
 )
 
 _SLOT_ROWS = [
-    *parameter("/lasso/slot/{slot}/query", "query", TEXT, "the sound to find, in words"),
+    *parameter("/lasso/slot/{slot}/query", "query", QUERY, "the sound to find, in words"),
     *parameter(
         "/lasso/slot/{slot}/gain",
         "gain_db",
@@ -80,7 +82,7 @@ _SETTING_ROWS = [
         Arg("", "s", choices=("linked", "independent")),
         "one mask for all channels, or one for each",
     ),
-    *parameter("/lasso/avoid", "avoid", TEXT, "sounds to keep out of all stems, with commas between"),
+    *parameter("/lasso/avoid", "avoid", QUERIES, "sounds to keep out of all stems, with commas between"),
 ]
 
 _RENDER_ROWS = [

@@ -30,13 +30,12 @@ class Port:
 
     def __init__(
         self,
-        host: str,
         number: int,
         udp: UdpEndpoint,
         listener: asyncio.Server,
         connections: list[Connection],
     ) -> None:
-        self.host, self.number, self.udp = host, number, udp
+        self.number, self.udp = number, udp
         self._listener = listener
         self._connections = connections
 
@@ -80,8 +79,7 @@ async def open_port(host: str, number: int, receiver: Receiver) -> Port:
     listener = await loop.create_server(
         lambda: Connection(receiver, connections), sock=tcp_socket, backlog=128
     )
-    bound_host, bound_number = tcp_socket.getsockname()[:2]
-    return Port(bound_host, bound_number, udp, listener, connections)
+    return Port(tcp_socket.getsockname()[1], udp, listener, connections)
 
 
 async def open_udp(number: int, receiver: Receiver) -> UdpEndpoint:

@@ -1,8 +1,8 @@
 """HTTP and WebSocket on the OSC port: the OSCQuery tree, LISTEN and IGNORE, and OSC in binary frames.
 
 The `websockets` library speaks both protocols without touching a socket; this connects it to ours. One HTTP
-request is answered on each connection. Web pages of other machines are refused by Host and Origin: a browser
-would otherwise let them control this one.
+request is answered on each connection. Web pages of other machines are refused by Host and Origin, whatever
+hosts are admitted: a browser of this machine would otherwise let them control it, and without the token.
 """
 
 import ipaddress
@@ -82,27 +82,29 @@ class WebTalk:
             response = self._protocol.accept(request)
             self._server.web_talks.add(self)
         else:
-            response = _json(*oscquery.answer(self._server, request.path))
+            response = _json(*oscquery.answer(self._server, request.path, self.connection.local_host))
         self._protocol.send_response(response)
 
     def _refusal(self, request: Request) -> str:
         """Say why a request may come from a page of another machine, if it may."""
         host = request.headers.get("Host", "")
-        if not self._is_ours(_host_name(f"//{host}")):
+        name = _host_name(f"//{host}")
+        # A number is none that a stranger's name server points to us (DNS rebinding).
+        if _numeric(name) is None and not self._is_ours(name):
             return f"host {host!r} is not this machine"
         origin = request.headers.get("Origin")
         if origin is not None and not self._is_ours(_host_name(origin)):
             return f"origin {origin!r} is not this machine"
         return ""
 
-    def _is_ours(self, host: str | None) -> bool:
-        """Whether a name cannot be one that a stranger's name server points to us (DNS rebinding)."""
+    def _is_ours(self, host: str) -> bool:
+        """Whether a name or number is of this machine; to be admitted is not enough."""
         if host in ("localhost", self._server.options.host):
             return True
-        try:
-            return self._server.admits(str(ipaddress.ip_address(host or "")))
-        except ValueError:
-            return False
+        address = _numeric(host)
+        return address is not None and (
+            address.is_loopback or address == _numeric(self.connection.local_host)
+        )
 
     def _frame_received(self, frame: Frame) -> Iterator[bytes | OscError]:
         """Put fragments together; give a whole binary message, obey a whole text message."""
@@ -121,25 +123,40 @@ class WebTalk:
             self._obey(message)
 
     def _obey(self, text: bytes) -> None:
-        """Carry out LISTEN or IGNORE, which are commands of the table too."""
+        """Carry out a command, or say what is wrong with it."""
         try:
-            command = json.loads(text)
-            name, address = command["COMMAND"], command["DATA"]
-        except (ValueError, TypeError, KeyError):
-            error = OscError("malformed", 'a text message is {"COMMAND": ..., "DATA": ...}')
+            command = _command(text)
+        except OscError as error:
             return self._server.refused(self.connection, error)
-        if name not in ("LISTEN", "IGNORE") or not isinstance(address, str):
-            error = OscError(
-                "bad_args", f"unknown command {name!r}; known are LISTEN and IGNORE with an address"[:200]
-            )
-            return self._server.refused(self.connection, error)
-        self._server.obey(self.connection, Message(f"/lasso/{name.lower()}", (address,)))
+        self._server.obey(self.connection, command)
 
 
-def _host_name(url: str) -> str | None:
+def _command(text: bytes) -> Message:
+    """Read LISTEN or IGNORE, which are commands of the table too."""
     try:
-        return urlsplit(url).hostname
+        command = json.loads(text)
+        name, address = command["COMMAND"], command["DATA"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise OscError("malformed", 'a text message is {"COMMAND": ..., "DATA": ...}') from None
+    if name not in ("LISTEN", "IGNORE"):
+        raise OscError("bad_args", f"unknown command {name!r}; known are LISTEN and IGNORE"[:200])
+    # JSON can write a zero byte or half of a surrogate pair, which OSC cannot.
+    if not isinstance(address, str) or not address.isprintable():
+        raise OscError("bad_args", f"{name} needs an address, not {address!r}"[:200])
+    return Message(f"/lasso/{name.lower()}", (address,))
+
+
+def _host_name(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
     except ValueError:  # a bracket of an IPv6 address without the other
+        return ""
+
+
+def _numeric(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
         return None
 
 

@@ -102,11 +102,11 @@ class Worker:
         job = command["job"]
         cancel = self._cancels[job]
         try:
-            self._write(event="result", job=job, **self._rendered(command, cancel))
+            end: Line = {"event": "result", **self._rendered(command, cancel)}
         except OscError as error:
-            self._write(event="failed", job=job, code=error.code, message=error.message)
-        finally:
-            del self._cancels[job]
+            end = {"event": "failed", "code": error.code, "message": error.message}
+        del self._cancels[job]  # before the end is told: from then on the name may come again
+        self._write(job=job, **end)
 
     def _rendered(self, command: Line, cancel: threading.Event) -> Line:
         """Render one job.
@@ -117,8 +117,8 @@ class Worker:
             With the code of the step that failed.
         """
         from soundlasso.bridge.automation import Change
-        from soundlasso.bridge.render import run_plan
         from soundlasso.bridge.render_plan import RenderSettings, check_plan_space, check_plans, plan_render
+        from soundlasso.bridge.render_work import run_plan
 
         for path in (command["path"], command["out"]):
             if os.path.realpath(path) != path:  # a link since the server looked
