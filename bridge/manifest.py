@@ -135,7 +135,7 @@ def _mix_name(manifest: Mapping[str, Any] | None) -> str | None:
 
 
 def listed_outputs(path: Path, mix: str | None = None) -> list[Path]:
-    """Return the paths of all files that a manifest says it was written beside.
+    """Return the paths of all files that a manifest lists, and those that earlier renders of its mix left.
 
     Parameters
     ----------
@@ -147,13 +147,7 @@ def listed_outputs(path: Path, mix: str | None = None) -> list[Path]:
     manifest = read_manifest(path)
     if manifest is None or (mix is not None and _mix_name(manifest) != mix):
         return []
-    return [path.parent / name for name in manifest["files"]]
-
-
-def written_names(path: Path) -> list[str]:
-    """Return, relative to a manifest, what it lists and what earlier renders of its mix left beside it."""
-    manifest = read_manifest(path) or {"files": {}}
-    return [*manifest["files"], *(manifest.get("earlier") or ())]
+    return [path.parent / name for name in (*manifest["files"], *(manifest.get("earlier") or ()))]
 
 
 def find_trusted(plan: "RenderPlan", request: Mapping[str, Any]) -> dict[str, Any] | None:

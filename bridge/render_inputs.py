@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from soundlasso.bridge.audiofile import EXTENSIONS
-from soundlasso.bridge.manifest import MANIFEST_ENDING, written_names
+from soundlasso.bridge.manifest import MANIFEST_ENDING, listed_outputs
 from soundlasso.dsp.errors import SoundlassoError
 
 
@@ -100,9 +100,7 @@ def _match(pattern: str) -> list[Path]:
 
 
 def _mixes_among(files: Iterable[Path], manifests: Iterable[Path]) -> list[Path]:
-    written = {
-        os.path.realpath(manifest.parent / name) for manifest in manifests for name in written_names(manifest)
-    }
+    written = {os.path.realpath(output) for manifest in manifests for output in listed_outputs(manifest)}
     mixes = (path for path in files if _is_audio(path) and os.path.realpath(path) not in written)
     return sorted(path for path in mixes if os.path.isfile(path))
 

@@ -23,8 +23,8 @@ from soundlasso.bridge.manifest import (
     describe_request,
     find_trusted,
     hash_file,
+    listed_outputs,
     write_manifest,
-    written_names,
 )
 from soundlasso.bridge.render_plan import (
     REST,
@@ -64,7 +64,7 @@ class _Run:
         self._timings: dict[str, float] = {}
         self._notes = SourceNotes()
         self._presence = PresenceCurves()
-        self._earlier: list[str] = []
+        self._earlier: list[Path] = []
 
     def run(self) -> RenderResult:
         """Render, unless the same was rendered before."""
@@ -186,7 +186,7 @@ class _Run:
     def _publish(self, tracks: "Tracks | PresetTracks") -> None:
         with self._stage("write"):
             self._check_cancelled()
-            self._earlier = written_names(self._plan.manifest)
+            self._earlier = listed_outputs(self._plan.manifest)
             # An old record must not vouch for new files, should this end between two of them.
             self._plan.manifest.unlink(missing_ok=True)
             for track in tracks.tracks:
@@ -258,7 +258,7 @@ class _Run:
         sizes = {path: path.stat().st_size for path in self._plan.files[:-1]} | dict.fromkeys(sessions)
         files = {path.relative_to(folder).as_posix(): size for path, size in sizes.items()}
         # Without these, what other queries gave would be taken for mixes when the folder is searched again.
-        left = {name for name in self._earlier if (folder / name).is_file()}
+        left = {path.relative_to(folder).as_posix() for path in self._earlier if path.is_file()}
         outcome = {"files": files, "earlier": sorted(left - files.keys()), "timings": self._timings}
         write_manifest(self._plan.manifest, request, {**result.to_record(), **outcome})
 

@@ -423,6 +423,8 @@ def test_other_hosts_are_heard_only_where_allowed(server: Running) -> None:
     with running(allow=("192.0.2.0/24", "2001:db8::/32")) as open_server:
         admits = open_server.server.admits
         assert admits("127.0.0.1") and admits("192.0.2.7") and admits("2001:db8::1") and admits("::1")
+        assert admits("::ffff:127.0.0.1") and admits("::ffff:192.0.2.7")  # as a socket of --host :: has them
+        assert not admits("::ffff:192.0.3.7")
         assert not admits("198.51.100.1")
     assert not server.server.admits("192.0.2.7")
 

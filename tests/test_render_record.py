@@ -171,6 +171,8 @@ def test_stems_of_earlier_queries_are_no_mixes_either(tmp_path: Path, mix: Path)
     (stems / "song - drums.wav").unlink()
     record = read_manifest(render(mix, "a violin", stems, length_s=0.2, existing="overwrite").manifest)
     assert record is not None and record["earlier"] == ["song - a flute.wav"]
+    again = render(mix, "a flute", stems, length_s=0.2, existing="skip")  # it is this mix's own file
+    assert not again.skipped and again.stems[0].path == stems / "song - a flute.wav"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from soundlasso.bridge.osc.row import Table
 from soundlasso.bridge.osc.state import State
 from soundlasso.bridge.osc.table import ROWS
 from soundlasso.bridge.osc.timeline import Planned
-from soundlasso.bridge.osc.transport import Port, is_loopback, open_port, open_udp
+from soundlasso.bridge.osc.transport import Port, address_of, is_loopback, open_port, open_udp
 from soundlasso.bridge.osc.udp import UdpEndpoint, UdpPeer
 from soundlasso.bridge.osc.web import WebTalk
 from soundlasso.dsp.errors import SoundlassoError
@@ -127,7 +127,7 @@ class Server:
 
     def admits(self, host: str) -> bool:
         """Whether to hear this host at all."""
-        address = ipaddress.ip_address(host.partition("%")[0])
+        address = address_of(host)
         return address.is_loopback or any(address in network for network in self._networks)
 
     def received(self, peer: Peer, packet: bytes) -> None:

@@ -22,7 +22,19 @@ class PortError(SoundlassoError, OSError):
 
 def is_loopback(host: str) -> bool:
     """Whether a numeric address is of this machine."""
-    return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    return address_of(host).is_loopback
+
+
+def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Read a numeric address; an IPv4 one that came through an IPv6 socket is what it was.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    address = ipaddress.ip_address(host.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 class Port:

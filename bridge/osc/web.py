@@ -21,6 +21,7 @@ from websockets.server import ServerProtocol
 from soundlasso.bridge.osc import oscquery
 from soundlasso.bridge.osc.errors import OscError
 from soundlasso.bridge.osc.packet import MAX_PACKET_BYTES, Message
+from soundlasso.bridge.osc.transport import address_of
 
 if TYPE_CHECKING:
     from soundlasso.bridge.osc.connection import Connection
@@ -155,7 +156,7 @@ def _host_name(url: str) -> str:
 
 def _numeric(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host.partition("%")[0])
+        return address_of(host)
     except ValueError:
         return None
 
