@@ -14,7 +14,7 @@ from soundlasso.dsp.bands import N_BINS, N_FFT, BandMap, log_magnitude
 from soundlasso.dsp.gate import PresenceGate
 from soundlasso.dsp.level import RunningLevel
 from soundlasso.dsp.masks import compete
-from soundlasso.dsp.stft import FrameReader, FrameWriter, Hann, host_hop
+from soundlasso.dsp.stft import OVERLAP, FrameReader, FrameWriter, Hann, host_hop
 from soundlasso.models.engine import Asked, Audio
 from soundlasso.models.lariat_folded import LONGEST_RUN, FoldedLariat, Heard, Hearing, Query
 
@@ -87,6 +87,7 @@ class FrameEngine:
         """Be as new, but remember what was asked."""
         for part in (self._reader, self._level, self._hearing, self._gate, self._writer):
             part.reset()
+        self._filling = OVERLAP - 1
         # Samples come out a hop at a time; up to hop - 1 of them may be asked for before.
         shape = (self._gate.queries, self._channels, self.hop_samples - 1)
         self._ready = np.zeros(shape, np.float32)
@@ -132,7 +133,10 @@ class FrameEngine:
         learned = self._network.presence(heard, self._query)
         if learned is not None:
             learned = learned[: len(wanted)]
-        opened = self._gate.process(*evidence(wanted, power, learned, self.learned_share))  # (Q, T)
+        speaking_for, heard_of = evidence(wanted, power, learned, self.learned_share)
+        speaking_for[:, : self._filling] = 0  # the first frames, only partly filled, are evidence of nothing
+        self._filling = max(0, self._filling - speaking_for.shape[1])
+        opened = self._gate.process(speaking_for, heard_of)  # (Q, T)
         gains = compete(every, len(self._asked.avoid), self._asked.consistent)
         if self._asked.gate:
             gains = gains * torch.from_numpy(opened.astype(np.float32)).to(gains.device)[:, None, :, None]

@@ -108,6 +108,16 @@ def test_presence_rises_with_the_sound_and_falls_with_silence(lariat: Separator)
     assert stream.presence[0] < 0.1
 
 
+def test_frames_that_are_only_partly_filled_are_evidence_of_nothing(lariat: Separator) -> None:
+    stream = SeparationStream(lariat, "a flute", RATE, 1)
+    melody = np.asarray(sum(sine(f, RATE, RATE, 0.1) for f in (587.3, 1174.6, 1761.9)))
+    for _ in range(2):
+        stream.process(melody)
+        presence = stream.take_presence()[0]
+        assert (presence[:3] == 0).all() and (presence[3:] > 0).all()
+        stream.reset()
+
+
 def test_a_refused_query_changes_nothing(lariat: Separator) -> None:
     stream = SeparationStream(lariat, "drums", RATE, 1)
     for bad in ("", "  ", "x" * 301, "a\x00b"):

@@ -11,8 +11,9 @@ import torch
 from soundlasso.dsp.bands import N_BINS, BandMap, band_edges
 from soundlasso.dsp.level import RunningLevel
 from soundlasso.dsp.stft import istft, stft
+from soundlasso.models.training import examples
 from soundlasso.models.training.augment import band_limit, equaliser, recolour, room
-from soundlasso.models.training.bank import Bank, Placement, Take, Track, lay
+from soundlasso.models.training.bank import MISLEADING, Bank, Placement, Take, Track, lay
 from soundlasso.models.training.device import DeviceMixer
 from soundlasso.models.training.examples import (
     HOP_SAMPLES,
@@ -31,12 +32,13 @@ from soundlasso.models.training.queries import (
     Asker,
     Words,
     at_some_level,
+    is_missing,
     make_batch,
     running_level_db,
     there,
 )
 from soundlasso.models.training.scenes import MAX_LAYERS, Chooser, band, training_scene
-from soundlasso.models.training.storage import SAMPLE_RATE, Cache, Clip
+from soundlasso.models.training.storage import SAMPLE_RATE, TOGETHER, Cache, Clip, to_int16, write_shelf
 from soundlasso.models.training.vocabulary import GROUPS, NUMBER, SOUNDS, SPEECH, alike, confusable
 from tests.training_material import LOOSE, PIECES, make_cache
 
@@ -198,6 +200,34 @@ def test_a_device_makes_whole_batches(bank: Bank, cache: Cache):
     assert torch.equal(batch.asked, again.asked)
 
 
+def test_an_example_may_begin_with_partly_filled_frames(bank: Bank, monkeypatch: pytest.MonkeyPatch):
+    first = {}
+    for often in (0.0, 1.0):
+        monkeypatch.setattr(examples, "BEGINS", often)
+        rng = random.Random(7)
+        chosen = [training_example(bank, Chooser(bank, rng), rng) for _ in range(12)]
+        powers = 10 ** np.stack([example.powers for example in chosen]).astype(np.float64).sum(1)
+        first[often] = float(np.median(powers[:, 0] / powers[:, 4:20].mean(1)))
+        assert np.isfinite(powers).all()
+    assert first[1.0] < 0.1 < first[0.0]  # a quarter of a window, under its slope, holds some 4 % of it
+
+
+def test_sources_that_are_not_what_they_say_are_left_out(tmp_path: Path):
+    cache = make_cache(tmp_path)
+    samples = to_int16(np.sin(np.arange(SAMPLE_RATE)))
+    wrong = next(iter(MISLEADING))
+    names = (wrong, f"fluid:0:0{TOGETHER}{wrong}", "fluid:0:0", f"fluid:0:0{TOGETHER}fluid:0:1")
+    clips = [(Clip(0, 0, "electric_organ", name, "train"), samples) for name in names]
+    write_shelf(cache.room("instruments") / "more-000", clips)
+    assert set(Bank(cache, "train").by_sound["electric_organ"]) == set(names[2:])
+
+
+def test_music_may_be_missing_where_someone_speaks():
+    speech, singing = [NUMBER["speech_male"]], [NUMBER["singing"]]
+    assert is_missing(GROUPS["music"], speech) and not is_missing(GROUPS["music"], singing)
+    assert not is_missing(GROUPS["speech"], speech)
+
+
 def test_shards_are_read_as_they_were_written(cache: Cache, bank: Bank):
     path = make_shard(cache, "train", 3)
     shard = read_shard(path)
@@ -268,6 +298,9 @@ def test_absent_queries_never_sound_like_what_is_there(cache: Cache, bank: Bank)
                 assert set(present) <= group.members
             elif not meant:
                 members = group.members if group and name.startswith("group ") else {name}
+                assert members.isdisjoint(present)
+                if "piano" in members:  # where someone speaks, there may be no music
+                    members = members - {"singing"}
                 assert not any(confusable()[NUMBER[m], NUMBER[p]] for m in members for p in present)
 
 

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from soundlasso.dsp.metrics import si_sdr
 from soundlasso.models.checkpoint import load_safetensors
 from soundlasso.models.lariat import Lariat, LariatConfig, build
 from soundlasso.models.training import train
 from soundlasso.models.training.bank import Bank
 from soundlasso.models.training.course import open_course
-from soundlasso.models.training.loss import FLOOR, gain_loss, presence_loss
+from soundlasso.models.training.loss import FLOOR, gain_loss, likeness, presence_loss
 from soundlasso.models.training.mix import make_shard
 from soundlasso.models.training.optimisers import Average, Muon, make_optimisers, orthogonal
 from soundlasso.models.training.queries import Asker, Batch, Words
@@ -169,6 +170,28 @@ def test_a_target_that_rests_in_these_frames_counts_as_one_that_is_not_there():
     answer = torch.full_like(batch.gains, 0.3)
     absent = gain_loss(answer, batch._replace(asked=torch.zeros(2, 3)))
     assert gain_loss(answer, batch) == pytest.approx(float(absent), abs=ROUNDING)
+
+
+def test_a_likeness_is_the_cosine_of_the_stems_at_any_level():
+    batch = a_batch_of_targets()
+    gains = torch.rand(batch.gains.shape, generator=torch.Generator().manual_seed(4))
+    found = likeness(gains, batch)
+    magnitude = 10 ** batch.features.double().numpy()
+    for b, q in np.ndindex(found.shape):
+        stem, target = (magnitude[b] * x[b, q].double().numpy() for x in (gains, batch.gains))
+        cosine = np.sum(stem * target) / np.linalg.norm(stem) / np.linalg.norm(target)
+        assert float(found[b, q]) == pytest.approx(cosine**2, abs=1e-4)
+        wanted_db = si_sdr(target.ravel(), stem.ravel())
+        assert float(train.si_db(gains, batch)[b, q]) == pytest.approx(wanted_db, abs=0.01)
+    torch.testing.assert_close(likeness(0.01 * gains, batch), found, rtol=1e-3, atol=1e-4)
+
+
+def test_what_is_too_quiet_costs_less_than_what_is_something_else():
+    batch = a_batch_of_targets()
+    other = torch.rand(batch.gains.shape, generator=torch.Generator().manual_seed(5)) * (batch.gains < 0.2)
+    losses = [float(gain_loss(0.05 * gains, batch, shape_weight=1.0)) for gains in (batch.gains, other)]
+    without = [float(gain_loss(0.05 * gains, batch, shape_weight=0.0)) for gains in (batch.gains, other)]
+    assert losses[1] - losses[0] > without[1] - without[0] + 1
 
 
 def test_presence_loss_is_the_cross_entropy():

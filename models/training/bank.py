@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
-from soundlasso.models.training.storage import SAMPLE_RATE, Cache, Clip, read_shelf, shelves
+from soundlasso.models.training.storage import SAMPLE_RATE, TOGETHER, Cache, Clip, read_shelf, shelves
 from soundlasso.models.training.vocabulary import NUMBER
 
 QUIET = 1e-5
@@ -18,6 +18,19 @@ SYNTHETIC = "synthetic"
 """The source of clips that a formula has made."""
 FEW_S = 20.0
 """Fewer recorded seconds of a class than these are drawn less often than what is made by formula."""
+MISLEADING = frozenset(
+    {
+        *("generaluser:11:0", "generaluser:11:1", "generaluser:11:5"),  # pianos with strings or bells beside
+        *("generaluser:12:38", "generaluser:11:38", "generaluser:11:39"),  # synthesizers for bass guitars
+        *("generaluser:8:19", "fluid:8:19"),  # pipe organs for electric ones
+        *(
+            "generaluser:12:48",
+            "generaluser:2:120",
+            "generaluser:11:88",
+        ),  # orchestra, slap, synthetic strings
+    }
+)
+"""Instruments of which a soundfont holds something else than their class; nobody plays them."""
 PAUSES_S = (0.03, 0.1, 0.3, 0.8, 2.0)
 
 
@@ -98,7 +111,7 @@ class Bank:
             for shelf in shelves(cache.room(folder)):
                 samples, clips = read_shelf(shelf)
                 for clip in clips:
-                    if clip.split == split and clip.sound in NUMBER:
+                    if clip.split == split and clip.sound in NUMBER and _is_what_it_says(clip):
                         self._add(Take(clip, samples, len(self.takes)), pieces)
         self._weights = {sound: _weights(sources) for sound, sources in self.by_sound.items()}
         self.pieces = [takes for takes in pieces.values() if len({t.clip.sound for t in takes}) >= 2]
@@ -121,6 +134,10 @@ class Bank:
             if not track.is_quiet():
                 return track
         return lay(self.source(sound, rng), round(length * rate), rng)
+
+
+def _is_what_it_says(clip: Clip) -> bool:
+    return MISLEADING.isdisjoint(clip.source.split(TOGETHER))
 
 
 def _weights(sources: Mapping[str, Sequence[Take]]) -> list[float]:

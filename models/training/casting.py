@@ -23,7 +23,7 @@ from soundlasso.models.training.phrases import (
     top_line,
 )
 from soundlasso.models.training.scores import read_scores
-from soundlasso.models.training.storage import Cache, Clip
+from soundlasso.models.training.storage import TOGETHER, Cache, Clip
 from soundlasso.models.training.vocabulary import BASSES, WANTED_MUSIC
 from soundlasso.models.training.voices import VOICES
 
@@ -188,7 +188,7 @@ def _paired(rng: random.Random, task: Task, band: Band) -> Task:
         return task
     second = rng.choice(others)
     return replace(
-        task, second=second, clip=replace(task.clip, source=f"{task.clip.source} & {second.source}")
+        task, second=second, clip=replace(task.clip, source=f"{task.clip.source}{TOGETHER}{second.source}")
     )
 
 

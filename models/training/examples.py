@@ -31,6 +31,8 @@ BORROWED, EFFECTS_BORROWED = 0.15, 0.4
 NARROW, EFFECTS_NARROW, MIXTURES_NARROW = 0.12, 0.3, 0.2
 """How often sources and whole mixtures come through something narrow: most recorded speech is, effects of old
 games are, and neither should tell the one from the other."""
+BEGINS, START = 0.3, (OVERLAP - 1) * HOP_SAMPLES
+"""How often an example begins as a stream does, with frames that are only partly filled, and for how long."""
 _HANN = Hann(HOP_SAMPLES)
 
 
@@ -54,24 +56,30 @@ def to_bands(power: np.ndarray) -> np.ndarray:
 
 
 def training_example(bank: Bank, chooser: Chooser, rng: random.Random) -> Example:
-    """Draw a mixture and spoil it as the world would: other bodies, rooms, levels +-10 dB, narrow bands."""
+    """Draw a mixture and spoil it as the world would: other bodies, rooms, narrow bands.
+
+    Levels differ by up to 10 dB either way, seldom by that much.
+    """
     scene: Scene = []
     while not scene:
         scene = training_scene(bank, chooser, rng, LENGTH)
-    sources = np.stack([_source(layer, bank, rng) for layer in scene])  # (S, T, bins)
+    silent = START if rng.random() < BEGINS else 0
+    sources = np.stack([_source(layer, bank, rng, silent) for layer in scene])  # (S, T, bins)
     level = np.sqrt(np.mean(np.abs(sources) ** 2, axis=(1, 2), keepdims=True)) + 1e-9
-    gain_db = np.array([rng.uniform(-10, 10) for _ in scene], np.float32)[:, None, None]
+    gain_db = np.array([rng.triangular(-10, 10) for _ in scene], np.float32)[:, None, None]
     sources *= 10 ** (gain_db / 20) / level
     if rng.random() < MIXTURES_NARROW:
         sources *= band_limit(N_BINS, rng)
     return describe(sources, [layer.sound for layer in scene])
 
 
-def _source(layer: Layer, bank: Bank, rng: random.Random) -> np.ndarray:
-    """Render one source as it might sound elsewhere.  Shape: (T, bins) complex64."""
+def _source(layer: Layer, bank: Bank, rng: random.Random, silent: int) -> np.ndarray:
+    """Render one source as it might sound elsewhere, silent at first.  Shape: (T, bins) complex64."""
     effect = layer.sound not in OF_A_SIZE
     audio = another(layer.render(LENGTH), rng)
-    source = _reshaped(spectra(room(audio, rng) if rng.random() < 0.3 else audio), rng, effect)
+    audio = room(audio, rng) if rng.random() < 0.3 else audio
+    audio[:silent] = 0
+    source = _reshaped(spectra(audio), rng, effect)
     if rng.random() < (EFFECTS_BORROWED if effect else BORROWED):
         other = bank.track(layer.sound, LENGTH, rng).render(LENGTH)
         source = source * borrowed(source, spectra(other))

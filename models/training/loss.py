@@ -1,5 +1,6 @@
 """What training minimises: the error of the gain where it is heard, and of presence where it is asked."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,16 +13,24 @@ FLOOR, ABSENT_FLOOR = 0.01, 0.1
 """Errors count by their decibels down to 20 dB under a target, or 10 under the mixture if there is none."""
 SILENT, TINY = 1e-3, 1e-4
 """Share of the mixture's power under which a target is not there in these frames."""
+NOTHING = 1e-12
+"""Keeps 0 / 0 out of the likeness."""
 ABSENT_WEIGHT = 0.5
+SHAPE_WEIGHT = 1.0
 PRESENCE_WEIGHT = 0.3
 
 
-def gain_loss(gains: Tensor, batch: Batch, powers: Sequence[int] = (1, 2)) -> Tensor:
-    """Return how loud the errors of the gains are: log(1 + error / floor) / 2.
+def gain_loss(
+    gains: Tensor, batch: Batch, powers: Sequence[int] = (1, 2), shape_weight: float = SHAPE_WEIGHT
+) -> Tensor:
+    """Return how loud the errors of the gains are, log(1 + error / floor) / 2, and how wrong their shape.
 
     So 3 dB less error are worth as much for a target that is heard well already as for one that is hardly
     heard, as in a mean of SI-SDR.  (A soft threshold under the logarithm: mixture-invariant training,
     NeurIPS 2020.)  Bands weigh by each of `powers` of their magnitude in turn.
+
+    Silence has no more error than the target's own power, but SI-SDR counts what is left of a target that
+    came out too quiet; so the shape counts beside the error, `shape_weight` as much.
 
     Shape: (B, Q, T, F) -> ().
     """
@@ -32,7 +41,22 @@ def gain_loss(gains: Tensor, batch: Batch, powers: Sequence[int] = (1, 2)) -> Te
         there = (batch.asked > 0) & (size > SILENT)
         floor = torch.where(there, FLOOR * size + TINY, ABSENT_FLOOR)
         losses = losses + torch.log1p(heard(error, batch, power) / floor) / (2 * len(powers))
-    return of_queries(losses, batch)
+    there = (batch.asked > 0) & (heard(batch.gains**2, batch, 2) > SILENT)
+    return of_queries(losses + shape_weight * there * shape_loss(likeness(gains, batch)), batch)
+
+
+def likeness(gains: Tensor, batch: Batch) -> Tensor:
+    """Return the squared cosine between a stem and its target, by band: 1 is the target at any level.
+
+    Shape: (B, Q, T, F) -> (B, Q).
+    """
+    product = heard(gains * batch.gains, batch, 2)
+    return product**2 / (heard(gains**2, batch, 2) * heard(batch.gains**2, batch, 2) + NOTHING)
+
+
+def shape_loss(alike: Tensor) -> Tensor:
+    """Return by how much less than perfect a likeness is, as the negative of SI-SDR in nepers; 0 to 4.6."""
+    return (torch.log((1 - alike + FLOOR) / (alike + FLOOR)) + math.log((1 + FLOOR) / FLOOR)) / 2
 
 
 def heard(values: Tensor, batch: Batch, power: int) -> Tensor:

@@ -25,6 +25,7 @@ from soundlasso.models.training.examples import HOP_SAMPLES, LEVEL, Example
 from soundlasso.models.training.storage import SAMPLE_RATE, Cache
 from soundlasso.models.training.vocabulary import (
     GROUPS,
+    MUSICAL,
     NUMBER,
     SOUNDS,
     SPEECH,
@@ -160,11 +161,15 @@ class Asker:
 
 
 def is_missing(group: Group, heard: Sequence[int]) -> bool:
-    """Tell whether nothing that is heard, by class numbers, is or sounds like what a group means."""
-    numbers = [NUMBER[sound] for sound in group.members]
+    """Tell whether nothing that is heard, by class numbers, is or sounds like what a group means.
+
+    Where someone speaks, what holds instruments may be missing, though somebody could sing to them.
+    """
+    numbers = {NUMBER[sound] for sound in group.members}
     if group.all_but:
-        return set(heard) <= set(numbers)
-    return not confusable()[np.ix_(numbers, heard)].any()
+        return numbers.issuperset(heard)
+    unlike = numbers - {NUMBER["singing"]} if MUSICAL.intersection(group.members) else numbers
+    return numbers.isdisjoint(heard) and not confusable()[np.ix_(sorted(unlike), heard)].any()
 
 
 def members(group: Group, present: dict[int, int]) -> list[int]:

@@ -15,6 +15,8 @@ import numpy as np
 import platformdirs
 
 SAMPLE_RATE = 44100
+TOGETHER = " & "
+"""Joins the names of two sources that play in unison."""
 PEAK = 0.7
 """Level to which each clip's highest sample is set; mixing sets levels anew."""
 

@@ -24,7 +24,7 @@ from soundlasso.models.training.bank import Bank
 from soundlasso.models.training.course import Course, open_course, save_average
 from soundlasso.models.training.device import DeviceMixer
 from soundlasso.models.training.examples import Example
-from soundlasso.models.training.loss import PRESENCE_WEIGHT, gain_loss, presence_loss
+from soundlasso.models.training.loss import PRESENCE_WEIGHT, gain_loss, likeness, presence_loss
 from soundlasso.models.training.mix import read_shard, shard_paths
 from soundlasso.models.training.options import cache_option, short_option
 from soundlasso.models.training.queries import Asker, Batch, Words, make_batch
@@ -96,9 +96,9 @@ def fixed_batches(
 
 @torch.no_grad()
 def measure(network: Lariat, batches: list[Batch]) -> dict[str, float]:
-    """Return the losses and, for present targets, the mean improvement in the bands' domain (dB)."""
+    """Return the losses and, in the bands' domain (dB), what present targets gain and absent ones leak."""
     network.eval()
-    losses, presences, gained, leaked = [], [], [], []
+    losses, presences, gained, leaked, shaped = [], [], [], [], []
     for batch in batches:
         logits, presence = network(batch.features, batch.queries)
         gains = torch.sigmoid(logits)
@@ -109,10 +109,21 @@ def measure(network: Lariat, batches: list[Batch]) -> dict[str, float]:
         after = (power * (gains - batch.gains) ** 2).sum((2, 3)) + 1e-9
         shared = (batch.asked > 0) & (before > 1e-4 * power.sum((2, 3)))  # alone there is nothing to gain
         gained.append((10 * torch.log10(before / after)).clamp(-20, 30)[shared])
+        shaped.append((si_db(gains, batch) - si_db(torch.ones_like(gains), batch)).clamp(-20, 30)[shared])
         leak = (power * gains**2).sum((2, 3)) / power.sum((2, 3))
         leaked.append(10 * torch.log10(leak[batch.asked == 0] + 1e-9))
-    mean = {"gain_db": torch.cat(gained).mean().item(), "leak_db": torch.cat(leaked).mean().item()}
+    decibels = {"gain_db": gained, "leak_db": leaked, "si_db": shaped}
+    mean = {name: torch.cat(values).mean().item() for name, values in decibels.items()}
     return {"loss": sum(losses) / len(losses), "presence": sum(presences) / len(presences), **mean}
+
+
+def si_db(gains: Tensor, batch: Batch) -> Tensor:
+    """Return the SI-SDR of stems in the bands' domain, which counts silence as the worst, not as safe.
+
+    Shape: (B, Q, T, F) -> (B, Q), in dB.
+    """
+    alike = likeness(gains, batch)
+    return 10 * torch.log10((alike + 1e-6) / (1 - alike + 1e-6))
 
 
 def step_loss(

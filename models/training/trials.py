@@ -99,14 +99,14 @@ TRIALS = {
     "half as many channels again": Trial(replace(AS_IT_IS, channels=(24, 48, 72, 96))),
     "1 scan in place of 3": Trial(replace(AS_IT_IS, n_scans=1)),
     "6 scans": Trial(replace(AS_IT_IS, n_scans=6)),
-    "loss in decibels": Trial(loss=gain_loss),
+    "loss in decibels": Trial(loss=partial(gain_loss, shape_weight=0)),
     "loss not relative to the target": Trial(loss=absolute_loss),
     "21 frames a second in place of 43": Trial(network=HalfRate),
     "2 frames of lookahead": Trial(network=Lookahead),
     "queries at the bottom too": Trial(network=Modulated),
     "all classes as often": Trial(pool=EvenPool),
     "10 queries an example in place of 5": Trial(n_queries=10),
-    "loss in decibels, by power alone": Trial(loss=partial(gain_loss, powers=(2,))),
+    "loss in decibels, by power alone": Trial(loss=partial(gain_loss, powers=(2,), shape_weight=0)),
     "5 examples a step in place of 10": Trial(n_examples=5),
 }
 
