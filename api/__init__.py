@@ -4,8 +4,9 @@
     drums = soundlasso.separate(audio, 44100, "drums")
 
 * `separate`: arrays in, stems out
+* `render`: a file in, files out
 * `SeparationStream`: the same, block by block
-* `load_model`, `Separator`: a model by name
+* `load_model`: a model by name, a `Separator`
 * `Separate`, `Stems`: separation as an effect
 * `Board`, `Mix`: pedalboard chains that take such effects
 * `HostedPlugin`: a third-party plugin in a process of its own
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from soundlasso.bridge.hosted import HostedPlugin
     from soundlasso.bridge.mix import Mix
     from soundlasso.bridge.presets.library import load_preset
+    from soundlasso.bridge.render import render
     from soundlasso.bridge.separate import Separate
     from soundlasso.bridge.stems import Stems
     from soundlasso.models.offline import separate
-    from soundlasso.models.separator import Separator, load_model
+    from soundlasso.models.separator import Separator as Separator
+    from soundlasso.models.separator import load_model
     from soundlasso.models.stream import SeparationStream
 
 __version__ = "0.1.0"
@@ -36,10 +39,10 @@ __all__ = [
     "Mix",
     "Separate",
     "SeparationStream",
-    "Separator",
     "Stems",
     "load_model",
     "load_preset",
+    "render",
     "separate",
 ]
 
@@ -53,6 +56,7 @@ _HOMES = {
     "Stems": "soundlasso.bridge.stems",
     "load_model": "soundlasso.models.separator",
     "load_preset": "soundlasso.bridge.presets.library",
+    "render": "soundlasso.bridge.render",
     "separate": "soundlasso.models.offline",
 }
 

@@ -1,13 +1,13 @@
 """How short a latency this machine keeps for lariat live: no late block in a minute of JACK audio.
 
-    python benchmarks/live.py [seconds per trial]
+    python benchmarks/live.py [--seconds 60]
 
 A dummy JACK server (256 samples a period) is started for each rate; a noise source plays through one
 `Separate`.  Latencies are tried from short to long until one keeps up; a late block ends a trial.
 """
 
+import argparse
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -83,8 +83,13 @@ def trial(slack_ms: float, duration_s: float) -> tuple[int, float]:
     return late, latency_ms
 
 
-def main(duration_s: float = 60.0) -> None:
+def main() -> None:
     """Try latencies at both rates."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=60, help="of each trial (default: %(default)s)")
+    duration_s = parser.parse_args().seconds
     torch.set_num_threads(1)
     for rate in (44_100, 48_000):
         server = start_server(rate)
@@ -100,4 +105,4 @@ def main(duration_s: float = 60.0) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(float, sys.argv[1:]))
+    main()

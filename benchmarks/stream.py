@@ -1,6 +1,6 @@
 """Real-time factors of a stream: seconds of computing per second of audio, lower is better.
 
-    python benchmarks/stream.py [--seconds 30] [--threads 2]
+    python benchmarks/stream.py [--seconds 30] [--threads 1]
 
 Prints wall time and processor time for: offline with one and eight queries, and live in blocks of
 512 samples (always on one thread, as live audio runs).  Each figure is the best of three runs.
@@ -34,8 +34,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--threads", type=int, default=1, help="for offline; live runs on one")
+    parser.add_argument("--seconds", type=float, default=30, help="of audio (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="for offline; live runs on one (default: %(default)s)"
+    )
     options = parser.parse_args()
     length = int(options.seconds * RATE)
     audio = (0.1 * np.random.default_rng(0).standard_normal((CHANNELS, length))).astype(np.float32)

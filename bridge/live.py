@@ -11,6 +11,7 @@ input of that position instead, so the sound may fall back to dry for a block, b
 
 import contextlib
 import gc
+import math
 import queue
 import sys
 import threading
@@ -124,10 +125,15 @@ class LiveEngine:
 
     def _check_latency(self) -> None:
         if self.latency_samples < self.needed_samples:
+            told, needed = (self._tell(count) for count in (self.latency_samples, self.needed_samples))
             raise LiveError(
-                f"a latency of {self.latency_samples!r} samples is too short: the effect and one hop "
-                f"need {self.needed_samples}"
+                f"a latency of {told} is too short: the effect and one hop need {needed}; "
+                "a smaller hop needs less"
             )
+
+    def _tell(self, samples: int) -> str:
+        """Say how long, in milliseconds rounded up, so that what is told to be enough is."""
+        return f"{math.ceil(10_000 * samples / self._spec.sample_rate) / 10:g} ms ({samples} samples)"
 
     # The audio thread.
 

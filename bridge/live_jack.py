@@ -53,7 +53,7 @@ class JackClient:
             self._client = jack.Client(name, no_start_server=True, servername=server)
         except jack.JackOpenError as error:
             which = "the default JACK server" if server is None else f"JACK server {server!r}"
-            raise LiveError(f"cannot reach {which}; start it, or use --device instead") from error
+            raise LiveError(f"cannot reach {which}; start it, or play through a sound card") from error
         self.sample_rate = int(self._client.samplerate)
         self.block_samples = int(self._client.blocksize)
         self.xruns = 0

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar, get_args
 
 from soundlasso.bridge.effect import Audio, Effect
 from soundlasso.dsp.delay import Delay
+from soundlasso.dsp.gate import USUAL_THRESHOLD
 from soundlasso.dsp.ramp import Ramp
 from soundlasso.models.engine import Profile
 from soundlasso.models.query import check_query
@@ -29,6 +30,7 @@ class Settings:
     gain_db: float
     avoid: tuple[str, ...]
     gate: bool
+    gate_threshold: float
 
     def __post_init__(self) -> None:
         """Check every value, and store texts as they will be heard."""
@@ -43,6 +45,8 @@ class Settings:
             raise ValueError(f"gain_db is {self.gain_db!r}; it must be below 200 dB")
         if self.duck_db is not None and not -math.inf < self.duck_db <= 0:
             raise ValueError(f"duck_db is {self.duck_db!r}; it must be 0 or less, or None to remove")
+        if not 0 <= self.gate_threshold <= 1:
+            raise ValueError(f"gate_threshold is {self.gate_threshold!r}; it must be from 0 to 1")
 
     @property
     def levels(self) -> tuple[float, float]:
@@ -88,6 +92,8 @@ class Separate(Effect):
         As in `SeparationStream`; fixed.
     gate
         Silence the stem while its sound is not there.
+    gate_threshold
+        The presence, 0 to 1, above which that gate opens; the lower, the more passes.
 
     All others may be set while the effect runs, from any thread: they are taken up at the next block,
     without a click. `presence` tells how surely the sound is there now, 0 to 1.
@@ -113,6 +119,7 @@ class Separate(Effect):
     gain_db: Setting[float, float] = Setting()
     avoid: Setting[tuple[str, ...], Sequence[str] | str] = Setting()
     gate: Setting[bool, bool] = Setting()
+    gate_threshold: Setting[float, float] = Setting()
 
     def __init__(
         self,
@@ -127,8 +134,11 @@ class Separate(Effect):
         profile: Profile | None = None,
         stereo: Stereo = "linked",
         gate: bool = True,
+        gate_threshold: float = USUAL_THRESHOLD,
     ) -> None:
-        self.settings = Settings(query, keep, duck_db, mix, gain_db, avoid, gate)  # type: ignore[arg-type]
+        self.settings = Settings(
+            query, keep, duck_db, mix, gain_db, avoid, gate, gate_threshold,  # type: ignore[arg-type]
+        )  # fmt: skip
         self.model, self.profile = model, profile
         self.stereo: Stereo = stereo
         self._stream: SeparationStream | None = None
@@ -154,8 +164,9 @@ class Separate(Effect):
         if stream is None or (stream.sample_rate, stream.channels) != (sample_rate, channels):
             self._stream = stream = SeparationStream(
                 load_model(self.model) if isinstance(self.model, str) else self.model,
-                now.query, sample_rate, channels, stereo=self.stereo, gate=now.gate, avoid=now.avoid,
-                keep=now.keep, duck_db=now.duck_db, profile=self.profile,
+                now.query, sample_rate, channels, stereo=self.stereo, gate=now.gate,
+                gate_threshold=now.gate_threshold, avoid=now.avoid, keep=now.keep, duck_db=now.duck_db,
+                profile=self.profile,
             )  # fmt: skip
         else:
             apply(now, stream)
@@ -185,7 +196,7 @@ class Separate(Effect):
 
     def __repr__(self) -> str:
         """Show how to make it, without what is as usual."""
-        usual = Settings("x", "stem", None, 1.0, 0.0, (), True)
+        usual = Settings("x", "stem", None, 1.0, 0.0, (), True, USUAL_THRESHOLD)
         shown = [
             f"{name}={value!r}" for name, value in vars(self.settings).items() if value != vars(usual)[name]
         ]
@@ -198,6 +209,7 @@ def apply(settings: Settings, stream: SeparationStream) -> None:
         "queries": (settings.query,),
         "avoid": settings.avoid,
         "gate": settings.gate,
+        "gate_threshold": (settings.gate_threshold,),
         "keep": settings.keep,
         "duck_db": settings.duck_db,
     }

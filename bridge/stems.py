@@ -8,10 +8,11 @@ from soundlasso.bridge.effect import AlignedEffect, Audio, StreamSpec, join
 from soundlasso.bridge.mix import AlignedSum
 from soundlasso.dsp.delay import Delay
 from soundlasso.dsp.errors import QueryError
+from soundlasso.dsp.gate import USUAL_THRESHOLD
 from soundlasso.models.engine import Profile
 from soundlasso.models.query import check_query
 from soundlasso.models.separator import DEFAULT_MODEL, Separator, Stereo, load_model
-from soundlasso.models.stream import SeparationStream
+from soundlasso.models.stream import SeparationStream, check_thresholds
 
 REST = "rest"
 
@@ -28,18 +29,23 @@ class Stems(AlignedEffect):
         Sounds that compete with those named, and stay in the rest.
     consistent
         Let the sounds compete for each moment and pitch, so that none comes twice.
+    gate_threshold
+        The presence, 0 to 1, above which a sound's gate opens; the lower, the more passes. One for all
+        sounds, or one each, in their order.
     model, profile, stereo, gate
         As in `SeparationStream`.
 
     ``stems["drums"]`` is a `Board` that may be edited while all plays; `rename` has its chain hear
-    another sound, and `avoid` may be set. How many sounds there are is fixed: one that came later would
-    have no past in the chains beside it. Put another `Stems` into the board instead. With empty chains
-    and a rest, the output is the input, late, to rounding.
+    another sound, and `avoid` and `gate_threshold` may be set. How many sounds there are is fixed: one
+    that came later would have no past in the chains beside it. Put another `Stems` into the board
+    instead. With empty chains and a rest, the output is the input, late, to rounding.
 
     Raises
     ------
     QueryError
         A text that cannot be a query, the same one twice, or no query at all.
+    ValueError
+        A threshold that is not from 0 to 1, or not as many as there are sounds.
 
     Examples
     --------
@@ -58,6 +64,7 @@ class Stems(AlignedEffect):
         profile: Profile | None = None,
         stereo: Stereo = "linked",
         gate: bool = True,
+        gate_threshold: float | Sequence[float] = USUAL_THRESHOLD,
     ) -> None:
         named: dict[str, Iterable[Item]] = {}
         for name, chain in chains.items():
@@ -70,6 +77,7 @@ class Stems(AlignedEffect):
         Board(self._chains.values())  # refuses an effect that is in two chains
         self._avoid = _texts(avoid)
         self._consistent, self._gate = consistent, gate
+        self._gate_threshold = check_thresholds(gate_threshold, len(self.queries))
         self.model, self.profile = model, profile
         self.stereo: Stereo = stereo
         self._stream: SeparationStream | None = None
@@ -94,6 +102,15 @@ class Stems(AlignedEffect):
         checked = _texts(texts)
         self._read(checked)
         self._avoid = checked
+
+    @property
+    def gate_threshold(self) -> tuple[float, ...]:
+        """The presence above which each sound's gate opens; one number sets all, while all plays too."""
+        return self._gate_threshold
+
+    @gate_threshold.setter
+    def gate_threshold(self, threshold: float | Sequence[float]) -> None:
+        self._gate_threshold = check_thresholds(threshold, len(self.queries))
 
     def rename(self, name: str, query: str) -> None:
         """Have the chain of one sound hear another, from the next block on; it cross-fades.
@@ -146,16 +163,18 @@ class Stems(AlignedEffect):
             self._stream = stream = SeparationStream(
                 load_model(self.model) if isinstance(self.model, str) else self.model,
                 self.queries, spec.sample_rate, spec.channels, stereo=self.stereo, gate=self._gate,
-                consistent=self._consistent, avoid=self._avoid, profile=self.profile,
+                gate_threshold=self._gate_threshold, consistent=self._consistent, avoid=self._avoid,
+                profile=self.profile,
             )  # fmt: skip
         self._take_up()
         self._dry = Delay(spec.channels, stream.latency_samples)
         return stream
 
     def _take_up(self) -> None:
-        """Have the stream hear what was named last."""
+        """Have the stream go over to what was set last."""
         assert self._stream is not None
-        for name, wanted in (("queries", self.queries), ("avoid", self._avoid)):
+        last = {"queries": self.queries, "avoid": self._avoid, "gate_threshold": self._gate_threshold}
+        for name, wanted in last.items():
             if getattr(self._stream, name) != wanted:
                 setattr(self._stream, name, wanted)
 

@@ -10,6 +10,7 @@ import pedalboard
 from soundlasso.bridge.board import Board
 from soundlasso.bridge.mix import Mix
 from soundlasso.bridge.separate import Separate
+from soundlasso.dsp.errors import SoundlassoError
 
 RING_OUT_S = 3.0
 
@@ -27,4 +28,9 @@ def main(song: str, hall: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:])
+    except SoundlassoError as error:
+        sys.exit(str(error))

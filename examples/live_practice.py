@@ -13,6 +13,7 @@ from soundlasso.bridge.board import Board
 from soundlasso.bridge.live import LiveEngine, calm_python
 from soundlasso.bridge.live_jack import JackClient
 from soundlasso.bridge.separate import Separate
+from soundlasso.dsp.errors import SoundlassoError
 
 
 def practice(sounds: Iterable[str], server: str | None = None) -> None:
@@ -34,4 +35,7 @@ def practice(sounds: Iterable[str], server: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    practice(sys.stdin)
+    try:
+        practice(sys.stdin)
+    except SoundlassoError as error:
+        sys.exit(str(error))

@@ -9,6 +9,7 @@ from pedalboard import Compressor, HighpassFilter, HighShelfFilter, Limiter
 
 from soundlasso.bridge.board import Board
 from soundlasso.bridge.separate import Separate
+from soundlasso.dsp.errors import SoundlassoError
 
 
 def podcast_board() -> Board:
@@ -30,4 +31,9 @@ def main(raw: str, clean: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:])
+    except SoundlassoError as error:
+        sys.exit(str(error))

@@ -10,6 +10,7 @@ from pedalboard.io import AudioFile
 
 from soundlasso.bridge.board import Board
 from soundlasso.bridge.stems import Stems
+from soundlasso.dsp.errors import SoundlassoError
 
 
 def remix_board() -> Board:
@@ -35,4 +36,9 @@ def main(song: str, remix: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:])
+    except (SoundlassoError, ValueError) as error:
+        sys.exit(str(error))

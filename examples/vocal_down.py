@@ -6,6 +6,7 @@ import pedalboard
 
 from soundlasso.bridge.board import Board
 from soundlasso.bridge.separate import Separate
+from soundlasso.dsp.errors import SoundlassoError
 
 VOICE_DB = -18.0
 
@@ -22,4 +23,9 @@ def main(song: str, practice: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:])
+    except SoundlassoError as error:
+        sys.exit(str(error))

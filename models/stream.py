@@ -104,7 +104,7 @@ class SeparationStream:
         self._dry = Delay(channels, self.latency_samples)
         self._mix = Ramp(_mix_of(keep, duck_db), self.hop_samples)
         texts = _texts(queries, "query")
-        thresholds = _thresholds(gate_threshold, len(texts))
+        thresholds = check_thresholds(gate_threshold, len(texts))
         self._ask(_Wish(texts, _texts(avoid, "avoid"), gate, consistent, thresholds))
         self.reset()
 
@@ -195,7 +195,7 @@ class SeparationStream:
 
     @gate_threshold.setter
     def gate_threshold(self, threshold: float | Sequence[float]) -> None:
-        thresholds = _thresholds(threshold, len(self._wish.queries))
+        thresholds = check_thresholds(threshold, len(self._wish.queries))
         self._ask(dataclasses.replace(self._wish, gate_thresholds=thresholds))
 
     @property
@@ -252,7 +252,14 @@ def _texts(texts: Sequence[str] | str, role: str) -> tuple[str, ...]:
     return checked
 
 
-def _thresholds(given: float | Sequence[float], count: int) -> tuple[float, ...]:
+def check_thresholds(given: float | Sequence[float], count: int) -> tuple[float, ...]:
+    """Return a threshold for each of so many queries, from one for all or one each.
+
+    Raises
+    ------
+    ValueError
+        One is not from 0 to 1, or there are not so many.
+    """
     thresholds = (float(given),) * count if isinstance(given, (int, float)) else tuple(map(float, given))
     if len(thresholds) != count or not all(0 <= threshold <= 1 for threshold in thresholds):
         raise ValueError(

@@ -1,8 +1,11 @@
-"""The examples, and what the README shows of boards, do what they say; whole and finite."""
+"""The examples, and what the README shows of boards, do what they say; scripts tell how to call them."""
 
+import os
 import re
 import runpy
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,35 @@ def test_a_script_writes_the_whole_song(name: str, seconds: int, song: Path) -> 
     audio, rate = soundfile.read(result)
     assert (audio.shape, rate) == ((seconds * RATE, 2), RATE)
     assert np.isfinite(audio).all() and np.abs(audio).max() > 0.01
+
+
+def run(name: str, *words: str, **more: Any) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(EXAMPLES / f"{name}.py"), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **more)
+
+
+@pytest.mark.parametrize("name", ["vocal_down", "podcast_chain", "drum_reverb", "remix"])
+def test_a_script_says_what_it_lacks_in_a_line(name: str, tmp_path: Path) -> None:
+    without = run(name)
+    assert without.returncode == 1 and f"python {name}.py" in without.stderr
+    wrong = run(name, str(tmp_path / "none.wav"), str(tmp_path / "out.wav"))
+    assert wrong.returncode == 1 and "none.wav" in wrong.stderr
+    assert "Traceback" not in without.stderr + wrong.stderr and wrong.stderr.count("\n") == 1
+
+
+def test_practice_without_a_server_says_so_in_a_line() -> None:
+    pytest.importorskip("jack", exc_type=ImportError)
+    told = run("live_practice", env={**os.environ, "JACK_DEFAULT_SERVER": "soundlasso-none"})
+    (line,) = [line for line in told.stderr.splitlines() if "cannot reach" in line]
+    assert told.returncode == 1 and "Traceback" not in told.stderr
+    assert line == "cannot reach the default JACK server; start it, or play through a sound card"
+
+
+@pytest.mark.parametrize("name", ["board", "live", "stream"])
+def test_a_benchmark_tells_its_options_and_what_is_usual(name: str) -> None:
+    command = [sys.executable, str(EXAMPLES.parent / "benchmarks" / f"{name}.py"), "--help"]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert "usage: " in told and "(default: " in told
 
 
 def test_boards_in_the_readme_run_as_written(song: Path, monkeypatch: pytest.MonkeyPatch) -> None:

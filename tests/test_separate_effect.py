@@ -77,6 +77,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "avoid": {"avoid": ["music", "wind instruments", "a french horn", "an organ", "a flute"]},
     "duck": {"duck_db": -6.0},
     "gate": {"gate": True},
+    "threshold": {"gate": True, "gate_threshold": 1.0},
     "all": {"query": "a violin", "keep": "rest", "mix": 0.3, "gain_db": -20.0, "avoid": "a flute"},
 }
 
@@ -132,6 +133,7 @@ WRONG: dict[str, Any] = {
     "mix": 1.5,
     "gain_db": float("nan"),
     "duck_db": 3.0,
+    "gate_threshold": 1.1,
     "avoid": ["drums", ""],
 }
 
@@ -247,6 +249,31 @@ def test_sounds_to_avoid_stay_in_the_rest(lariat: Separator) -> None:
     with pytest.raises(QueryError):
         stems.avoid = ["drums", ""]
     assert stems.avoid == ("a flute",)
+
+
+def test_a_gate_threshold_of_0_lets_all_through_and_of_1_nothing() -> None:
+    free = Separate("drums", gate=False)(noise(), RATE)[:, RATE // 2 :]
+    opened = Separate("drums", gate_threshold=0)(noise(), RATE)[:, RATE // 2 :]
+    np.testing.assert_array_equal(opened, free)
+    assert free.any() and not Separate("drums", gate_threshold=1)(noise(), RATE).any()
+
+
+def test_stems_have_a_threshold_each_that_may_be_set_while_all_plays(lariat: Separator) -> None:
+    def stems(threshold: Any) -> Stems:
+        return Stems({"drums": [], "a voice": []}, gate_threshold=threshold, model=lariat)
+
+    both = separate(noise(), RATE, ["drums", "a voice"], consistent=True, gate_threshold=[1, 0], model=lariat)
+    np.testing.assert_allclose(stems([1, 0])(noise(), RATE), both.sum(axis=0), 0, TOLERANCE)
+    playing = stems(1)
+    assert not playing.process(noise(), RATE, reset=False).any()
+    playing.gate_threshold = 0
+    playing.rename("drums", "a horn")
+    assert playing.process(noise(), RATE, reset=False)[:, -1000:].any()
+    assert playing.gate_threshold == (0, 0)
+    with pytest.raises(ValueError, match="one for each of 2 queries"):
+        playing.gate_threshold = [0.5]
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        stems(-0.1)
 
 
 def test_presence_of_stems_is_by_name() -> None:

@@ -31,6 +31,7 @@ def test_importing_soundlasso_loads_no_torch_and_is_fast() -> None:
 def test_the_front_door_has_few_names_and_all_open() -> None:
     assert len(soundlasso.__all__) <= 10
     assert all(getattr(soundlasso, name) is not None for name in soundlasso.__all__)
+    assert soundlasso.render.__module__ == "soundlasso.bridge.render"
     with pytest.raises(AttributeError, match="no attribute 'separat'"):
         soundlasso.separat  # type: ignore[attr-defined]  # noqa: B018
 

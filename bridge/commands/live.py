@@ -2,21 +2,41 @@
 
 import contextlib
 import math
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias
 
 import typer
+
+from soundlasso.bridge.commands.render_run import USAGE, complain
+from soundlasso.dsp.errors import SoundlassoError
+from soundlasso.dsp.gate import USUAL_THRESHOLD
 
 if TYPE_CHECKING:
     import threading
 
+    from soundlasso.bridge.board import Board
     from soundlasso.bridge.container import Item
     from soundlasso.bridge.live import LiveEngine
     from soundlasso.bridge.separate import Separate
     from soundlasso.bridge.stems import Stems
 
+    Heard: TypeAlias = Separate | Stems | Board  # a board is a preset's
+
 Keep: TypeAlias = Literal["stem", "rest"]  # as models.stream has it, without loading torch
+Stereo: TypeAlias = Literal["linked", "independent"]  # as models.separator has it
 STATUS_INTERVAL_S = 0.25
 METER_WIDTH = 10
+# Parameters that a preset decides, as options.
+_OF_PRESET = {
+    "keep": "--keep",
+    "avoid": "--avoid",
+    "mix": "--mix",
+    "gain_db": "--gain",
+    "model": "--model",
+    "stereo": "--stereo",
+    "gate": "--gate",
+    "gate_threshold": "--gate-threshold",
+}
 
 
 class Port(Protocol):
@@ -41,18 +61,52 @@ class Port(Protocol):
 
 
 def live(
-    query: Annotated[list[str], typer.Option("--query", "-q", help="A sound, in words; may be repeated.")],
+    context: typer.Context,
+    query: Annotated[
+        list[str] | None,
+        typer.Option("--query", "-q", help="A sound, in words; may be repeated.", show_default=False),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset", "-p", metavar="NAME|FILE", help="Play a preset's mix instead.", show_default=False
+        ),
+    ] = None,
     keep: Annotated[Keep, typer.Option(help="stem: what was named; rest: all but that.")] = "stem",
-    avoid: Annotated[list[str] | None, typer.Option(help="A sound to keep out; may be repeated.")] = None,
+    avoid: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="A sound that is mistaken for yours; keeps it out of the stems.",
+            show_default=False,
+        ),
+    ] = None,
     mix: Annotated[float, typer.Option(min=0, max=1, help="0 all dry, 1 separated.")] = 1.0,
     gain_db: Annotated[float, typer.Option("--gain", max=60, help="Gain of the output in dB.")] = 0.0,
     model: Annotated[str, typer.Option(help="Model that separates.")] = "lariat",
+    stereo: Annotated[Stereo, typer.Option(help="One mask for all channels, or one each.")] = "linked",
+    gate: Annotated[bool, typer.Option(help="Silence a sound while it is not there.")] = True,
+    gate_threshold: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="The presence above which that gate opens; lower lets more through."),
+    ] = USUAL_THRESHOLD,
     jack: Annotated[bool, typer.Option("--jack", help="Play through JACK or PipeWire.")] = False,
     server: Annotated[str | None, typer.Option(help="Name of the JACK server.")] = None,
-    device: Annotated[str | None, typer.Option(help="Sound card, by name or number.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Sound card, by name or number.", show_default="the system's usual one")
+    ] = None,
     channels: Annotated[int, typer.Option(min=1, max=64, help="Channels, in and out.")] = 2,
-    latency: Annotated[float | None, typer.Option(help="From input to output, in milliseconds.")] = None,
-    hop: Annotated[int, typer.Option(min=1, help="Samples taken at a time.")] = 1024,
+    latency: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MS",
+            help="From input to output, in milliseconds.",
+            show_default="what the model takes, and four hops",
+        ),
+    ] = None,
+    hop: Annotated[
+        int, typer.Option(min=1, help="Samples taken at a time; fewer are sooner, for more work.")
+    ] = 1024,
     seconds: Annotated[float | None, typer.Option(help="Stop after this long.")] = None,
 ) -> None:
     """Separate live audio: hear what you name, or the rest, through JACK or a sound card.
@@ -64,7 +118,15 @@ def live(
     from soundlasso.bridge.live import LiveEngine, calm_python
 
     torch.set_num_threads(1)  # a second thread would wait for the audio thread's processor
-    effect = make_effect(query, keep=keep, avoid=avoid or [], mix=mix, gain_db=gain_db, model=model)
+    try:
+        check_asked(context, query, preset)
+        effect: Heard = load_board(preset) if preset is not None else make_effect(
+            query or [], keep=keep, mix=mix, gain_db=gain_db,
+            avoid=avoid or [], model=model, stereo=stereo, gate=gate, gate_threshold=gate_threshold,
+        )  # fmt: skip
+    except SoundlassoError as error:
+        complain(error)
+        raise typer.Exit(USAGE) from error
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(contextlib.closing(open_port(jack, server, device, channels)))
         wanted = None if latency is None else round(latency / 1000 * port.sample_rate)
@@ -77,10 +139,42 @@ def live(
         watch(port, engine, effect, seconds)
 
 
+def check_asked(context: typer.Context, query: list[str] | None, preset: str | None) -> None:
+    """Refuse options that lack something, or do not go together."""
+    if preset is None:
+        if not query:
+            raise SoundlassoError("missing option '--query' or '--preset'; name a sound, or what to play")
+        return
+    if query:
+        raise SoundlassoError(
+            "--query and --preset exclude each other; add the sound to a copy of the preset"
+        )
+    for parameter, option in _OF_PRESET.items():
+        source = context.get_parameter_source(parameter)
+        if source is not None and source.name == "COMMANDLINE":
+            raise SoundlassoError(
+                f"{option} goes with --query; a preset decides it itself, so change it in a copy: "
+                f"soundlasso presets new NAME --from {preset}"
+            )
+
+
+def load_board(preset: str) -> "Board":
+    """Return a preset as an effect.
+
+    Raises
+    ------
+    PresetError, PluginError
+        There is no such preset, or something in it cannot be.
+    """
+    from soundlasso.bridge.presets.library import load_preset
+
+    return load_preset(preset).board()
+
+
 def make_effect(
-    queries: list[str], *, keep: Keep, avoid: list[str], mix: float, gain_db: float, model: str
+    queries: list[str], *, keep: Keep, mix: float, gain_db: float, **settings: Any
 ) -> "Separate | Stems":
-    """Return one sound as a `Separate`, several as `Stems`.
+    """Return one sound as a `Separate`, several as `Stems`; both take the other settings as they are.
 
     Raises
     ------
@@ -91,10 +185,10 @@ def make_effect(
     from soundlasso.bridge.stems import REST, Stems
 
     if len(queries) == 1:
-        return Separate(queries[0], keep=keep, avoid=avoid, mix=mix, gain_db=gain_db, model=model)
+        return Separate(queries[0], keep=keep, mix=mix, gain_db=gain_db, **settings)
     gain = 10 ** (gain_db / 20)  # the dry signal is named and rest, so only what is not kept turns down
     named, rest = (gain, gain * (1 - mix)) if keep == "stem" else (gain * (1 - mix), gain)
-    return Stems({**{name: fader(named) for name in queries}, REST: fader(rest)}, avoid=avoid, model=model)
+    return Stems({**{name: fader(named) for name in queries}, REST: fader(rest)}, **settings)
 
 
 def fader(level: float) -> "list[Item]":
@@ -126,7 +220,7 @@ def open_port(jack: bool, server: str | None, device: str | None, channels: int)
     return DeviceStream(number, channels)
 
 
-def watch(port: Port, engine: "LiveEngine", effect: "Separate | Stems", seconds: float | None) -> None:
+def watch(port: Port, engine: "LiveEngine", effect: "Heard", seconds: float | None) -> None:
     """Show the status until the time is over or something ends; Ctrl-C goes through.
 
     Raises
@@ -150,21 +244,33 @@ def watch(port: Port, engine: "LiveEngine", effect: "Separate | Stems", seconds:
                 raise engine.error
 
 
-def status(port: Port, engine: "LiveEngine", effect: "Separate | Stems") -> str:
+def status(port: Port, engine: "LiveEngine", effect: "Heard") -> str:
     """Return the status in one line: what is heard, and how the machine keeps up."""
-    from soundlasso.bridge.separate import Separate
-
-    meters = {effect.query: effect.presence} if isinstance(effect, Separate) else effect.presence
     latency_ms = 1000 * engine.latency_samples / port.sample_rate
     return "  ".join(
         [
-            *(f"{name} {meter(value)}" for name, value in meters.items()),
+            *(f"{name} {meter(value)}" for name, value in presence_of(effect).items()),
             f"late {engine.late_blocks}",
             f"xruns {port.xruns}",
             f"latency {latency_ms:.0f} ms",
             f"CPU {100 * engine.cpu_share:.0f} %",
         ]
     )
+
+
+def presence_of(effect: "Heard") -> Mapping[str, float]:
+    """Return how surely each sound is there now, 0 to 1."""
+    from soundlasso.bridge.board import Board
+    from soundlasso.bridge.presets.remix import Remix
+    from soundlasso.bridge.separate import Separate
+
+    if isinstance(effect, Separate):
+        return {effect.query: effect.presence}
+    if not isinstance(effect, Board):
+        return effect.presence
+    remix = effect[0]
+    assert isinstance(remix, Remix), "a preset's board begins with its stems"
+    return remix.presence
 
 
 def meter(value: float) -> str:
