@@ -6,6 +6,7 @@ an error is refused with the reason. The reader's blocks are float32 ``(channels
 
 import dataclasses
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,8 @@ _READ_TO_SEEK = ("MP3", "OGG")
 
 EXTENSIONS = ".wav .wave .bwf .rf64 .w64 .aif .aiff .aifc .au .snd .caf .flac .ogg .oga .opus .mp3".split()
 """The file name endings taken for audio when a folder is searched."""
+UNREAD_EXTENSIONS = ".m4a .mp4 .m4v .aac .wma .mov .mkv .webm .ac3 .amr".split()
+"""Endings of files that hold sound which only other programs read."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +135,14 @@ def _unreadable(path: Path, error: soundfile.LibsndfileError) -> str:
         return "may not be read: permission denied"
     if path.stat().st_size == 0 or _is_empty_flac(path):
         return "holds no samples"
-    return f"is not audio that can be read ({error.error_string.rstrip('.').lower()})"
+    reason = f"is not audio that can be read ({error.error_string.rstrip('.').lower()})"
+    return reason if path.suffix.lower() in EXTENSIONS else f"{reason}; {how_to_convert(path)}"
+
+
+def how_to_convert(path: Path) -> str:
+    """Say what is read, and how a file of another kind becomes that."""
+    command = shlex.join(["ffmpeg", "-i", str(path), str(path.with_suffix(".wav"))])
+    return f"soundlasso reads wav, flac, aiff, ogg, opus, mp3; convert it, as with: {command}"
 
 
 def _is_empty_flac(path: Path) -> bool:

@@ -58,7 +58,7 @@ def _run(arguments: list[str]) -> int:
         message = error.format_message().rstrip(".")
         if "\n" in message:  # the help of a group of commands, called without one
             return _show(message, error.exit_code)
-        return _complain(f"{message[:1].lower()}{message[1:]}; see soundlasso --help", error.exit_code)
+        return _complain(f"{message[:1].lower()}{message[1:]}; see {_place(error)} --help", error.exit_code)
     except SoundlassoError as error:
         return _complain(str(error), 1)
     except BrokenPipeError:  # as when `head` has seen enough
@@ -67,6 +67,12 @@ def _run(arguments: list[str]) -> int:
         return _complain(error.strerror or str(error), _drop_stdout())
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
+
+
+def _place(error: typer.TyperException) -> str:
+    """Name the command whose help tells what would be right."""
+    context = getattr(error, "ctx", None)  # of wrong usage alone
+    return "soundlasso" if context is None else str(context.command_path)
 
 
 def _drop_stdout() -> int:

@@ -94,7 +94,7 @@ def write_manifest(path: Path, request: Mapping[str, Any], outcome: Mapping[str,
         From `describe_request`.
     outcome
         What came of it; ``"files"`` maps each output's path, relative to the manifest, to its bytes;
-        ``"earlier"`` lists those that earlier renders of the mix left.
+        ``"earlier"`` those that earlier renders of the mix left.
 
     Raises
     ------
@@ -134,8 +134,13 @@ def _mix_name(manifest: Mapping[str, Any] | None) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def listed_outputs(path: Path, mix: str | None = None) -> list[Path]:
-    """Return the paths of all files that a manifest lists, and those that earlier renders of its mix left.
+def listed_outputs(path: Path) -> list[Path]:
+    """Return the paths of all files that a manifest lists, and those that earlier renders of its mix left."""
+    return list(listed_sizes(path))
+
+
+def listed_sizes(path: Path, mix: str | None = None) -> dict[Path, int | None]:
+    """Return the same files with the bytes that each had; None where that is not known, or may change.
 
     Parameters
     ----------
@@ -146,8 +151,11 @@ def listed_outputs(path: Path, mix: str | None = None) -> list[Path]:
     """
     manifest = read_manifest(path)
     if manifest is None or (mix is not None and _mix_name(manifest) != mix):
-        return []
-    return [path.parent / name for name in (*manifest["files"], *(manifest.get("earlier") or ()))]
+        return {}
+    earlier = manifest.get("earlier")
+    if not isinstance(earlier, dict):  # a list of names, in older ones
+        earlier = dict.fromkeys(earlier or ())
+    return {path.parent / name: size for name, size in {**earlier, **manifest["files"]}.items()}
 
 
 def find_trusted(plan: "RenderPlan", request: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -76,6 +76,7 @@ def render(
         PCM_24 for flac.
     name
         How to name the files: fields ``{mix}``, ``{query}``, ``{model}``, ``{folder}``; ``/`` makes folders.
+        ``{stem}`` and ``{preset}`` are for presets; without one they are the query and "no preset".
     stereo
         ``"linked"`` keeps the stereo image with one mask for all channels, ``"independent"`` has one each.
     consistent

@@ -3,17 +3,16 @@
 import dataclasses
 import math
 import os
-import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from soundlasso.bridge.audiofile import AudioInfo, inspect_audio, region_frames
 from soundlasso.bridge.audiofile_format import OutputFormat, check_format, choose_format
-from soundlasso.bridge.audiofile_write import check_space, existing_folder
+from soundlasso.bridge.audiofile_write import check_space
 from soundlasso.bridge.automation import Change, check_changes
 from soundlasso.bridge.export.session import SessionKind, session_path, to_session_kinds
-from soundlasso.bridge.manifest import MANIFEST_ENDING, listed_outputs, recorded_mix
+from soundlasso.bridge.manifest import MANIFEST_ENDING
 from soundlasso.bridge.naming import (
     DEFAULT_TEMPLATE,
     check_template,
@@ -24,7 +23,8 @@ from soundlasso.bridge.naming import (
     template_fields,
 )
 from soundlasso.bridge.picture import check_matplotlib
-from soundlasso.dsp.errors import AudioFileError, QueryError, SoundlassoError
+from soundlasso.bridge.render_existing import check_existing
+from soundlasso.dsp.errors import QueryError, SoundlassoError
 from soundlasso.dsp.gate import USUAL_THRESHOLD
 
 if TYPE_CHECKING:
@@ -74,7 +74,9 @@ class RenderSettings:
         if self.changes and self.preset is not None:
             raise SoundlassoError("a preset's render cannot change on the way; give queries instead")
         if self.remove and not self.rest:
-            raise SoundlassoError("to remove sounds is to keep the rest; choose one of remove and no rest")
+            raise SoundlassoError(
+                "remove (--remove) writes only the rest, which rest=False (--no-rest) leaves out; choose one"
+            )
 
 
 def _check_thresholds(thresholds: float | tuple[float, ...]) -> None:
@@ -294,7 +296,8 @@ def check_plans(plans: Sequence[RenderPlan], inputs: Iterable[str | os.PathLike[
     """
     if any(plan.picture or plan.report for plan in plans):
         check_matplotlib()
-    _check_collisions(plans)
+    for error in find_collisions(plans).values():
+        raise error
     kept = {os.path.realpath(path) for path in (*inputs, *(plan.mix.path for plan in plans))}
     for plan in plans:
         for path in plan.files:
@@ -317,62 +320,21 @@ def check_plan_space(plans: Iterable[RenderPlan]) -> None:
     check_space(needed for plan in sure for needed in plan.space)
 
 
-def _check_collisions(plans: Sequence[RenderPlan]) -> None:
+def find_collisions(plans: Sequence[RenderPlan]) -> dict[Path, SoundlassoError]:
+    """Find mixes that would have a file in common, and say of each what is wrong."""
     taken: dict[str, Path] = {}
+    errors: dict[Path, SoundlassoError] = {}
     for plan in plans:
         for path in plan.files:
-            other = taken.setdefault(collision_key(path.absolute()), plan.mix.path)
-            if other != plan.mix.path:
-                raise SoundlassoError(
-                    f"{str(other)!r} and {str(plan.mix.path)!r} would both become {str(path)!r}; "
-                    "render them into different folders, or rename one"
-                )
+            mix = plan.mix.path
+            other = taken.setdefault(collision_key(path.absolute()), mix)
+            if other != mix:
+                errors.setdefault(mix, _collision(mix, other, plan, path))
+                errors.setdefault(other, _collision(other, mix, plan, path))
+    return errors
 
 
-def check_existing(plan: RenderPlan) -> None:
-    """Check that every file of a plan can be made, and that none is there that has to stay.
-
-    Raises
-    ------
-    AudioFileError
-        With the file. When what was rendered before is to be skipped, that is what an earlier render of a mix
-        of this name did not write; when it is to be overwritten, a record of another mix.
-    """
-    there = [path for path in plan.files if _is_there(path)]
-    if plan.settings.existing == "overwrite":
-        _check_same_mix(plan)
-        return
-    if plan.settings.existing == "skip":
-        ours = listed_outputs(plan.manifest, mix=plan.mix.path.name)
-        there = [path for path in there if path not in (*ours, plan.manifest if ours else None)]
-    if there:
-        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-        raise AudioFileError(
-            f"{str(there[0])!r}{more} exists already; overwrite it, or skip what was rendered before"
-        )
-
-
-def _check_same_mix(plan: RenderPlan) -> None:
-    """Refuse to replace another mix's record, without which nobody knows whose the files beside it are."""
-    other = recorded_mix(plan.manifest)
-    if other not in (None, plan.mix.path.name):
-        raise AudioFileError(
-            f"{str(plan.manifest)!r} is of another mix, {other!r}; "
-            f"render {plan.mix.path.name!r} into another folder, or rename it"
-        )
-
-
-def _is_there(path: Path) -> bool:
-    """Tell whether a file is there, refusing a place where none can be made."""
-    try:
-        found = os.lstat(path)
-    except FileNotFoundError:
-        folder = existing_folder(path)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise AudioFileError(f"no file may be made in {str(folder)!r}: permission denied") from None
-        return False
-    except OSError as error:  # a file where a folder has to be, a name too long
-        raise AudioFileError(f"cannot make {str(path)!r}: {error.strerror}") from error
-    if stat.S_ISDIR(found.st_mode):
-        raise AudioFileError(f"{str(path)!r} is a folder; a file is to go there")
-    return True
+def _collision(mix: Path, other: Path, plan: RenderPlan, path: Path) -> SoundlassoError:
+    by_name = path in plan.audio_files and "mix" not in template_fields(plan.settings.name)
+    way = "add {mix} to the name template" if by_name else "render one into another folder, or rename it"
+    return SoundlassoError(f"{str(mix)!r} would become {str(path)!r}, as would {str(other)!r}; {way}")

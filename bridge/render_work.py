@@ -23,13 +23,11 @@ from soundlasso.bridge.manifest import (
     describe_request,
     find_trusted,
     hash_file,
-    listed_outputs,
+    listed_sizes,
     write_manifest,
 )
-from soundlasso.bridge.render_plan import (
-    REST,
-    RenderPlan,
-)
+from soundlasso.bridge.render_existing import check_existing
+from soundlasso.bridge.render_plan import REST, RenderPlan
 from soundlasso.bridge.render_result import RenderResult
 from soundlasso.bridge.render_tracks import Audio, StemStream, Track, Tracks, aligned
 from soundlasso.dsp.errors import AudioFileError, Cancelled
@@ -64,7 +62,7 @@ class _Run:
         self._timings: dict[str, float] = {}
         self._notes = SourceNotes()
         self._presence = PresenceCurves()
-        self._earlier: list[Path] = []
+        self._earlier: dict[Path, int | None] = {}
 
     def run(self) -> RenderResult:
         """Render, unless the same was rendered before."""
@@ -186,7 +184,9 @@ class _Run:
     def _publish(self, tracks: "Tracks | PresetTracks") -> None:
         with self._stage("write"):
             self._check_cancelled()
-            self._earlier = listed_outputs(self._plan.manifest)
+            if self._settings.existing == "skip":  # somebody may have edited a stem meanwhile
+                check_existing(self._plan)
+            self._earlier = listed_sizes(self._plan.manifest)
             # An old record must not vouch for new files, should this end between two of them.
             self._plan.manifest.unlink(missing_ok=True)
             for track in tracks.tracks:
@@ -258,8 +258,9 @@ class _Run:
         sizes = {path: path.stat().st_size for path in self._plan.files[:-1]} | dict.fromkeys(sessions)
         files = {path.relative_to(folder).as_posix(): size for path, size in sizes.items()}
         # Without these, what other queries gave would be taken for mixes when the folder is searched again.
-        left = {path.relative_to(folder).as_posix() for path in self._earlier if path.is_file()}
-        outcome = {"files": files, "earlier": sorted(left - files.keys()), "timings": self._timings}
+        left = {p.relative_to(folder).as_posix(): size for p, size in self._earlier.items() if p.is_file()}
+        earlier = {name: left[name] for name in sorted(left.keys() - files.keys())}
+        outcome = {"files": files, "earlier": earlier, "timings": self._timings}
         write_manifest(self._plan.manifest, request, {**result.to_record(), **outcome})
 
     def _check_cancelled(self) -> None:

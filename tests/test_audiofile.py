@@ -227,11 +227,17 @@ def test_a_sample_that_cannot_be_is_named(tmp_path: Path, value: float) -> None:
 
 def test_what_is_no_audio_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("not audio at all, but long enough to hold a header" * 9)
+    (tmp_path / "talk.m4a").write_bytes(b"\0\0\0\x20ftypM4A " * 99)
     (tmp_path / "none.wav").write_bytes(b"")
     (tmp_path / "sound.raw").write_bytes(bytes(1000))
     os.mkfifo(tmp_path / "pipe.wav")
     for name, reason in [
         ("text.wav", "not audio that can be read"),
+        ("text.wav", r"recogni[sz]ed\)$"),
+        (
+            "talk.m4a",
+            r"\); soundlasso reads wav, flac, aiff, ogg, opus, mp3; convert it, as with: ffmpeg -i ",
+        ),
         ("none.wav", "holds no samples"),
         ("sound.raw", "no header"),
         ("pipe.wav", "not a plain file"),

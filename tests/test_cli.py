@@ -16,9 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import typer
 
 from soundlasso import __version__
 from soundlasso.bridge.cli import main
+from soundlasso.bridge.commands.render import _OF_PRESET
+from soundlasso.bridge.commands.seconds import read_seconds
 from tests.signals import noise
 
 RATE = 8000
@@ -86,6 +89,9 @@ def test_no_words_give_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["render", "song.wav", "-q", "drums", "--start", "soon"], "invalid value for '--start'"),
         (["render", "song.wav", "-q", "drums", "--stereo", "mono"], "'mono' is not one of"),
         (["render", "song.wav", "-q", "drums", "--loud"], "no such option: --loud"),
+        (["render", "song.wav", "-q", "drums", "--loud"], "see soundlasso render --help"),
+        (["presets", "shew"], "see soundlasso presets --help"),
+        (["render", "song.wav", "-q", "drums", "--length", "1:75"], "'1:75' is no time; write seconds, m:ss"),
         (["render", "song.wav", "-q", "drums", "--format", "mp3"], "no output format 'mp3'"),
         (["render", "song.wav", "-q", "drums", "--name", "{x}/{query}"], "no field {x}"),
         (["render", "song.wav", "-q", ""], "the query '' is empty"),
@@ -131,7 +137,7 @@ def test_results_are_readable_and_progress_goes_to_stderr(
     code, out, err = run(capsys, "render", mix, "-q", "drums")
     assert code == 0
     assert out.splitlines()[0].startswith("song.wav (1.1 s) took ")
-    assert [line.split(":")[0].strip() for line in out.splitlines()[1:]] == [
+    assert [line.split(":")[0].strip() for line in out.splitlines()[1:3]] == [
         os.path.join("stems", "song - drums.wav"),
         os.path.join("stems", "song - rest.wav"),
     ]
@@ -279,3 +285,94 @@ def test_being_stopped_leaves_no_partial_file(
     assert "Traceback" not in err
     assert [Path(part).suffix for part in parts] == [".part", ".part"]
     assert os.listdir("stems") == []
+
+
+def test_mixes_that_would_become_one_file_do_not_stop_the_others(
+    capsys: pytest.CaptureFixture[str], mix: str
+) -> None:
+    for name in ("talk.wav", "talk.flac"):
+        soundfile.write(name, noise(1, 3000).T, RATE)
+    code, out, err = run(capsys, "render", "talk.wav", mix, "talk.flac", "-q", "drums", "--json")
+    assert code == 1
+    assert [json.loads(line)["mix"] for line in out.splitlines()] == [mix]
+    assert [line.split(" would become ")[0] for line in complaints(err)] == [
+        "soundlasso: 'talk.flac'",
+        "soundlasso: 'talk.wav'",
+    ]
+    assert all("render one into another folder, or rename it" in line for line in complaints(err))
+
+
+def test_a_name_that_all_mixes_would_have_is_wrong_usage(
+    capsys: pytest.CaptureFixture[str], mix: str
+) -> None:
+    shutil.copy(mix, "other.wav")
+    code, _, err = run(capsys, "render", mix, "other.wav", "-q", "drums", "--name", "{query}")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "add {mix} to the name template" in err
+
+
+def test_what_a_list_or_folder_passes_over_is_told_on_stderr(
+    capsys: pytest.CaptureFixture[str], mix: str
+) -> None:
+    assert run(capsys, "render", mix, "-q", "drums")[0] == 0
+    Path("talk.m4a").write_bytes(b"not read")
+    Path("all.txt").write_text("song.wav\nstems/song - drums.wav\n", encoding="utf-8")
+    code, _, err = run(capsys, "render", ".", "--list", "all.txt", "-q", "drums", "-o", "again", "--dry-run")
+    assert code == 0
+    assert complaints(err) == [
+        "soundlasso: passed over 1 stem of earlier renders",
+        "soundlasso: passed over a file in '.' (.m4a); soundlasso reads wav, flac, aiff, ogg, opus, mp3; "
+        "convert it, as with: ffmpeg -i talk.m4a talk.wav",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (["-q", "drums", "-q", "a flute"], "not found: try other words, --gate-threshold 0.3 or --no-gate"),
+        (
+            ["-q", "drums", "--remove"],
+            "not found, so nothing was removed: try other words, --gate-threshold 0.3 or --no-gate",
+        ),
+        (["-q", "drums", "--no-gate"], "not found: try other words"),
+        (["-p", "one-sound"], "not found: try other words, or --set gate=false"),
+    ],
+)
+def test_a_silent_stem_comes_with_one_hint(
+    capsys: pytest.CaptureFixture[str], mix: str, options: list[str], hint: str
+) -> None:
+    soundfile.write("hush.wav", np.zeros(RATE), RATE)
+    code, out, _ = run(capsys, "render", "hush.wav", *options)
+    assert (code, out.count("not found")) == (0, 1)
+    assert out.splitlines()[-1] == f"  {hint}"
+    assert "not found" not in run(capsys, "render", "hush.wav", *options, "--resume", "--json")[1]
+
+
+def test_a_region_may_be_written_as_on_a_clock(capsys: pytest.CaptureFixture[str], mix: str) -> None:
+    soundfile.write("long.wav", noise(1, 63 * RATE).T, RATE)
+    code, out, _ = run(
+        capsys, "render", "long.wav", "-q", "drums", "--start", "1:00", "--length", "0:00:02", "--json"
+    )
+    assert (code, json.loads(out)["seconds"]) == (0, 2.0)
+    record = json.loads(Path("stems/long.soundlasso.json").read_text(encoding="utf-8"))
+    assert record["start_s"] == 60
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("1.5", 1.5), ("1:30", 90), ("90:00", 5400), ("1:01:30.5", 3690.5), ("0", 0), (2.5, 2.5)],
+)
+def test_a_time_is_read_as_people_write_it(text: str | float, seconds: float) -> None:
+    assert read_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "1:2", "1:60", "1:60:00", "1:2:3:4", "-1:30", "1:+5"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="is no time"):
+        read_seconds(text)
+
+
+def test_the_help_of_a_preset_names_the_options_that_it_refuses(capsys: pytest.CaptureFixture[str]) -> None:
+    told = run(capsys, "render", "--help")[1].replace("-\n", "-")
+    of_preset = told[told.index("-p, --preset") : told.index("--list")]
+    assert all(f"--{option.replace('_', '-')}" in "".join(of_preset.split()) for option in _OF_PRESET)

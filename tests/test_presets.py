@@ -151,6 +151,7 @@ def test_the_schema_and_the_reader_refuse_alike(text: str) -> None:
         ("rest = 3\n" + DRUMS, "line 1: rest is 3; it must be a table"),
         (DRUMS + "chain = [3]", 'stem.drums.chain[0] is 3; it must be a table such as {effect = "Reverb"}'),
         (DRUMS + "chain = [{ratio = 3}]", "has ratio; it must have either effect or plugin"),
+        ("[stem.a]\nquery = 3", "line 2: stem.a.query is 3; it must be a text or a list of texts"),
         (DRUMS + "chain = 3", "stem.drums.chain is 3; it must be a list of effects"),
         (DRUMS + 'chain = [{effect = "Compresor"}]',
          "chain[0].effect is 'Compresor'; did you mean 'Compressor'?"),
@@ -293,3 +294,14 @@ def test_every_effect_that_may_be_named_can_be_made() -> None:
 
 def test_file_names_may_use_the_stem_and_the_preset() -> None:
     assert {"stem", "preset"} <= set(FIELDS)
+
+
+@pytest.mark.parametrize("value", ['["a', "{a", '"a', '["a", b]'])
+def test_a_value_that_was_meant_to_be_toml_is_no_text(value: str) -> None:
+    told = mistake(DRUMS, f"stem.drums.query={value}")
+    assert f'{value!r} is no valid TOML; a list is given as in --set \'stem.drums.query=["drums", ' in told
+
+
+def test_a_template_that_begins_with_a_field_is_a_text() -> None:
+    preset = parse_preset(DRUMS, overrides=["output.name={mix}/{stem}"])
+    assert preset.output.name == "{mix}/{stem}"

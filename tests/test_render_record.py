@@ -57,7 +57,7 @@ def test_skipping_trusts_only_an_equal_render(tmp_path: Path, mix: Path) -> None
     assert not again()
     assert not again(("a flute", "drums"))
     assert not again()
-    os.truncate(out / "song - rest.wav", 100)
+    (out / "song - rest.wav").unlink()
     assert not again()
     soundfile.write(mix, mixture().T * 0.5, RATE, subtype="FLOAT")
     assert not again()
@@ -167,10 +167,10 @@ def test_stems_of_earlier_queries_are_no_mixes_either(tmp_path: Path, mix: Path)
         record = read_manifest(render(mix, query, stems, length_s=0.2, existing="overwrite").manifest)
         assert [found.path for found in find_inputs([str(tmp_path)], stems)] == [mix]
         assert record is not None and f"song - {query}.wav" in record["files"]
-    assert record["earlier"] == ["song - a violin.wav", "song - drums.wav"]
+    assert list(record["earlier"]) == ["song - a violin.wav", "song - drums.wav"]
     (stems / "song - drums.wav").unlink()
     record = read_manifest(render(mix, "a violin", stems, length_s=0.2, existing="overwrite").manifest)
-    assert record is not None and record["earlier"] == ["song - a flute.wav"]
+    assert record is not None and list(record["earlier"]) == ["song - a flute.wav"]
     again = render(mix, "a flute", stems, length_s=0.2, existing="skip")  # it is this mix's own file
     assert not again.skipped and again.stems[0].path == stems / "song - a flute.wav"
 

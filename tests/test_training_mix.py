@@ -215,6 +215,7 @@ def test_an_example_may_begin_with_partly_filled_frames(bank: Bank, monkeypatch:
 def test_sources_that_are_not_what_they_say_are_left_out(tmp_path: Path):
     cache = make_cache(tmp_path)
     samples = to_int16(np.sin(np.arange(SAMPLE_RATE)))
+    assert samples is not None
     wrong = next(iter(MISLEADING))
     names = (wrong, f"fluid:0:0{TOGETHER}{wrong}", "fluid:0:0", f"fluid:0:0{TOGETHER}fluid:0:1")
     clips = [(Clip(0, 0, "electric_organ", name, "train"), samples) for name in names]

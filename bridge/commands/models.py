@@ -13,6 +13,7 @@ from soundlasso.models.cache import sha256
 from soundlasso.models.checkpoint import read_checked
 from soundlasso.models.hub import HubFile
 from soundlasso.models.separator import shipped_weights
+from soundlasso.models.text import KNOWN_QUERIES
 
 app = typer.Typer(help="List, get, import and check models.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -32,12 +33,23 @@ def list_models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON
 
 
 @app.command()
-def show(name: Name) -> None:
+def show(
+    name: Name,
+    sounds: Annotated[
+        bool,
+        typer.Option(
+            "--sounds", help="Print what lariat learned, in several wordings, and a few sounds more."
+        ),
+    ] = False,
+) -> None:
     """Show where a model comes from, its licence, its size and its hash.
 
     AudioSep's networks run in torch ("eager"), or, where the extra soundlasso[onnx] is installed, faster in
     OpenVINO ("onnx"); the variable SOUNDLASSO_RUNTIME chooses: auto, eager or onnx.
     """
+    if sounds:
+        typer.echo("\n".join(_sounds(name)))
+        return
     if name in catalog.names():
         here = catalog.read(name)
         told = {"source": here.source, "licence": here.licence, "SHA-256 of the source": here.source_sha256}
@@ -49,6 +61,7 @@ def show(name: Name) -> None:
         weights = shipped_weights(name)
         told = {"good for": _LARIAT[1], "licence": _LARIAT[2], "source": "ships with soundlasso"}
         told |= {"size": _size(weights.stat().st_size), "SHA-256": sha256(weights)}
+        told |= {"sounds": f"soundlasso models show {name} --sounds"}
     else:
         wanted = catalog.entry(name)
         told = {"good for": wanted.good_for, "licence": wanted.file.licence, "source": wanted.file.address}
@@ -61,6 +74,7 @@ def show(name: Name) -> None:
 @app.command()
 def get(name: Name) -> None:
     """Download a model and import it."""
+    _check_not_shipped(name, "it need not be fetched")
     _report(catalog.get(name, tell=_announce))
 
 
@@ -88,6 +102,7 @@ def import_file(
 @app.command()
 def remove(name: Name) -> None:
     """Delete a model from the cache."""
+    _check_not_shipped(name, "it cannot be removed")
     catalog.remove(name)
     typer.echo(f"removed {name}")
 
@@ -114,6 +129,19 @@ def _verify(name: str) -> None:
         read_checked(shipped_weights(name))
     else:
         catalog.verify(name)
+
+
+def _check_not_shipped(name: str, why: str) -> None:
+    if name == _LARIAT[0]:
+        raise ModelError(f"{name!r} ships with soundlasso: {why}")
+
+
+def _sounds(name: str) -> list[str]:
+    """Return the texts whose vectors ship: other words for what lariat learned are among them."""
+    if name != _LARIAT[0]:
+        raise ModelError(f"no list of sounds for {name!r}; only {_LARIAT[0]} has one")
+    sounds: list[str] = json.loads(KNOWN_QUERIES.with_suffix(".json").read_bytes())
+    return sounds
 
 
 def _rows() -> list[dict[str, str]]:

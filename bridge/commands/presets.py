@@ -19,6 +19,7 @@ Name = Annotated[
 ]
 _OWN = "yours"
 _SHIPPED = "ships"
+_TEMPLATE = "one-sound"
 
 
 @app.command("list")
@@ -114,13 +115,25 @@ def _check(preset: Preset) -> None:
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="What to call it.", show_default=False)],
-    source: Annotated[str, typer.Option("--from", help="The preset or file to start from.")] = "one-sound",
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="The preset or file to start from; the shipped one called NAME, if any, else one-sound.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Copy a preset to your own folder, to change it there; print the path."""
+    known = library.find_presets()
+    ships = name in known and not known[name].is_own
+    source = source or (name if ships else _TEMPLATE)
     text = library.find_preset(source).read_text(encoding="utf-8")
     library.load_preset(source)  # a broken one is no start
     named = re.sub(r"\A((?:#.*\n|\s*\n)*)name = .*\n", r"\1", text)  # it is called as its file
     typer.echo(str(library.save_text(name, named)))
+    if ships:
+        typer.echo(f"soundlasso: your preset {name!r} hides the one that ships", err=True)
 
 
 @app.command("edit-path")

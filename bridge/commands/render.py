@@ -15,6 +15,7 @@ import typer
 from soundlasso.bridge.audiofile_format import FORMATS, SUBTYPES
 from soundlasso.bridge.batch_report import BatchReport
 from soundlasso.bridge.commands.render_run import FAILURE, USAGE, Batch, Manner, complain
+from soundlasso.bridge.commands.seconds import read_seconds
 from soundlasso.bridge.events import EventLog
 from soundlasso.bridge.export.session import SESSION_KINDS, SessionKind, to_session_kinds
 from soundlasso.bridge.naming import DEFAULT_TEMPLATE, FIELDS
@@ -38,6 +39,7 @@ _OF_PRESET = {
     "gate": "gate",
     "gate_threshold": "stem.NAME.gate_threshold",
 }
+_REFUSED = ", ".join(f"--{option.replace('_', '-')}" for option in _OF_PRESET)
 
 
 class Stereo(StrEnum):
@@ -55,12 +57,18 @@ def render(
     ] = None,
     queries: Annotated[
         list[str] | None,
-        typer.Option("--query", "-q", help="A sound to pull out; repeat for more.", show_default=False),
+        typer.Option(
+            "--query", "-q", help="A sound to pull out, in English; repeat for more.", show_default=False
+        ),
     ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
-            "--preset", "-p", metavar="NAME|FILE", help="Do the job of a preset instead.", show_default=False
+            "--preset",
+            "-p",
+            metavar="NAME|FILE",
+            help=f"Do the job of a preset instead; --set changes it, and {_REFUSED} do not go with it.",
+            show_default=False,
         ),
     ] = None,
     changes: Annotated[
@@ -81,9 +89,18 @@ def render(
     remove: Annotated[
         bool, typer.Option("--remove", help="Write only the rest: the mix without these sounds.")
     ] = False,
-    start: Annotated[float, typer.Option(metavar="S", help="Begin at this second.")] = 0.0,
+    start: Annotated[
+        float,
+        typer.Option(parser=read_seconds, metavar="TIME", help="Where to begin: seconds, m:ss or h:mm:ss."),
+    ] = 0.0,
     length: Annotated[
-        float | None, typer.Option(metavar="S", help="Render this many seconds at most.")
+        float | None,
+        typer.Option(
+            parser=read_seconds,
+            metavar="TIME",
+            help="How much to render at most, written alike; to the end, if not given.",
+            show_default=False,
+        ),
     ] = None,
     format: Annotated[str, typer.Option(metavar="|".join(FORMATS), help="The files' format.")] = "wav",
     subtype: Annotated[
@@ -95,15 +112,25 @@ def render(
         ),
     ] = None,
     name: Annotated[
-        str, typer.Option(help=f"How files are named, from {', '.join(FIELDS)}; / makes folders.")
+        str,
+        typer.Option(
+            help=f"How files are named, from {', '.join(FIELDS)} (folder: where the mix is); / makes folders."
+        ),
     ] = DEFAULT_TEMPLATE,
     stereo: Annotated[Stereo, typer.Option(help="One mask for all channels, or one each.")] = Stereo.linked,
     consistent: Annotated[
-        bool, typer.Option("--consistent", help="Let stems compete, so that they share nothing.")
+        bool,
+        typer.Option(
+            "--consistent", help="Let stems compete, so that they share nothing; else they may overlap."
+        ),
     ] = False,
     avoid: Annotated[
         list[str] | None,
-        typer.Option(metavar="TEXT", help="A sound that competes but gives no stem.", show_default=False),
+        typer.Option(
+            metavar="TEXT",
+            help="A sound that is mistaken for yours; keeps it out of the stems.",
+            show_default=False,
+        ),
     ] = None,
     gate: Annotated[bool, typer.Option(help="Silence a stem where its sound is not there.")] = True,
     gate_threshold: Annotated[
@@ -132,13 +159,16 @@ def render(
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that are there; stems of earlier queries stay.")
+    ] = False,
     skip_existing: Annotated[
         bool,
         typer.Option(
             "--skip-existing",
             "--resume",
-            help="Pass over mixes rendered before from the same input, queries, model and settings.",
+            help="Pass over mixes rendered before from the same input, queries, model and settings; "
+            "with others, a mix is rendered anew, and what it gave before replaced unless it was edited.",
         ),
     ] = False,
     dry_run: Annotated[
@@ -191,7 +221,7 @@ def render(
                 report=report,
                 **more,
             )
-        inputs = find_inputs([*(mixes or ()), *(read_list(listed) if listed else ())], out)
+        inputs = find_inputs(mixes or (), out, listed=read_list(listed) if listed else (), tell=complain)
         outcome = BatchReport(summary)
         log = _open_log(events, inputs)
     except SoundlassoError as error:

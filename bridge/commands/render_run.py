@@ -17,13 +17,14 @@ from soundlasso.bridge.batch_report import BatchReport
 from soundlasso.bridge.events import Event, EventLog, OnEvent
 from soundlasso.bridge.naming import printable
 from soundlasso.bridge.render_display import Bars, Lines
+from soundlasso.bridge.render_existing import check_existing
 from soundlasso.bridge.render_inputs import Input
 from soundlasso.bridge.render_plan import (
     RenderPlan,
     RenderSettings,
-    check_existing,
     check_plan_space,
     check_plans,
+    find_collisions,
     plan_render,
 )
 from soundlasso.bridge.render_result import RenderResult, StemResult
@@ -85,10 +86,24 @@ class Batch:
                     check_existing(plan)
                 plans.append(plan)
             except AudioFileError as error:
-                self._fail(mix.path, error)
-                self._report.add_failure(mix.path, error)
+                self._reject(mix.path, error)
+        plans = self._without_collisions(plans)
         check_plans(plans, [mix.path for mix in self._inputs])
         return plans
+
+    def _without_collisions(self, plans: list[RenderPlan]) -> list[RenderPlan]:
+        """Reject mixes that would have a file in common; when all would, no mix can be rendered."""
+        errors = find_collisions(plans)
+        if len(errors) < len(plans):
+            for mix, error in errors.items():
+                self._reject(mix, error)
+            plans = [plan for plan in plans if plan.mix.path not in errors]
+        return plans
+
+    def _reject(self, mix: Path, error: object) -> None:
+        """Fail a mix that could not even be planned."""
+        self._fail(mix, error)
+        self._report.add_failure(mix, error)
 
     def _load(self, settings: RenderSettings) -> None:
         """Find out that the model, and a preset's plugins, can be loaded at all."""
@@ -121,6 +136,9 @@ class Batch:
         for warning in outcome.result.warnings:
             complain(warning)
         _print_result(outcome.result, self._manner.as_json)
+        hint = _hint(outcome.result, outcome.plan.settings)
+        if hint and not self._manner.as_json:
+            typer.echo(f"  {hint}")
 
     def _fail(self, mix: Path, error: object) -> None:
         self.failed = True
@@ -199,8 +217,27 @@ def _print_result(result: RenderResult, as_json: bool) -> None:
 
 def _describe(stem: StemResult) -> str:
     where = f"{stem.query!r}, {_absence(stem)}" if stem.path is None else printable(stem.path)
-    level = "silent" if stem.peak_db < -200 else f"peak {stem.peak_db:.1f} dBFS"
+    level = "silent" if _is_silent(stem) else f"peak {stem.peak_db:.1f} dBFS"
     return f"{where}: {level}" if stem.presence is None else f"{where}: {level}, presence {stem.presence:.0%}"
+
+
+def _is_silent(stem: StemResult) -> bool:
+    return stem.peak_db < -200
+
+
+def _hint(result: RenderResult, settings: RenderSettings) -> str:
+    """Say what to try when a sound was not found; empty when all were."""
+    silent = [_is_silent(stem) for stem in result.stems]
+    if not any(silent):
+        return ""
+    nothing = ", so nothing was removed" if settings.remove and all(silent) else ""
+    if not settings.gate:
+        ways = "other words"
+    elif settings.preset is not None:
+        ways = "other words, or --set gate=false"
+    else:
+        ways = "other words, --gate-threshold 0.3 or --no-gate"
+    return f"not found{nothing}: try {ways}"
 
 
 def _absence(stem: StemResult) -> str:

@@ -94,7 +94,8 @@ def _checked_items(value: Any, hint: Any) -> tuple[Any, ...]:
     if hint is str and isinstance(value, str):
         return (value,)
     if not isinstance(value, list | tuple):
-        raise ValueError(f"is {value!r}; it must be a list")
+        wanted = "a text or a list of texts" if hint is str else "a list"
+        raise ValueError(f"is {value!r}; it must be {wanted}")
     for item in value:
         if get_origin(hint) is Literal:
             check_choice(item, get_args(hint))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from soundlasso.bridge.presets.problems import Keys, Problem, Problems, nearest,
 from soundlasso.dsp.errors import PresetError
 
 Table = dict[str, Any]
+_TOML_ONLY = re.compile(r'["\[]|{(?!\w+})')  # but not {mix}, with which a name template may begin
 Made = TypeVar("Made")
 
 
@@ -70,7 +72,7 @@ def _override(table: Table, override: str) -> tuple[Keys, str]:
     for word in words[:-1]:
         keys.append(_key(inner, word))
         inner = _inside(inner, keys[-1])
-    last, new = _key(inner, words[-1]), _value(value.strip())
+    last, new = _key(inner, words[-1]), _value(value.strip(), override)
     if isinstance(inner, dict):
         inner[last] = new
     elif isinstance(inner, list) and isinstance(last, int) and last < len(inner):
@@ -105,11 +107,16 @@ def _split(path: str) -> list[str]:
     return keys
 
 
-def _value(text: str) -> Any:
+def _value(text: str, override: str) -> Any:
     """Read a value as TOML has it; what is none is a text without its quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except tomllib.TOMLDecodeError as error:
+        if _TOML_ONLY.match(text):  # it was meant to be TOML
+            raise PresetError(
+                f"cannot set {override!r}: {text!r} is no valid TOML; a list is given as in "
+                '--set \'stem.drums.query=["drums", "a snare"]\', a text that begins so in double quotes'
+            ) from error
         return text
 
 
