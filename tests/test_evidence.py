@@ -6,7 +6,7 @@ TOLERANCE of ratios: 0.02, for the floors.
 import pytest
 import torch
 
-from soundlasso.models.frames import HEARD_LEVEL, LEARNED_SHARE, evidence
+from soundlasso.models.frames import HEARD_LEVEL, LEARNED_POWER, LEARNED_SHARE, evidence
 
 TOLERANCE = 0.02
 AT_THE_LEVEL = torch.full((1, 1, 256), 2049 * HEARD_LEVEL**2 / 256)  # a frame as loud as the running level
@@ -45,5 +45,5 @@ def test_a_stem_far_below_its_frame_is_no_evidence(below_db: float, expected: fl
 def test_the_learned_word_has_its_share() -> None:
     silent, certain = torch.zeros(1, 1, 1, 256), torch.ones(1, 1, 1)
     assert presence(silent, AT_THE_LEVEL, certain) == pytest.approx(LEARNED_SHARE)
-    assert presence(silent, AT_THE_LEVEL, certain / 2) == pytest.approx(LEARNED_SHARE / 4)  # squared
+    assert presence(silent, AT_THE_LEVEL, certain / 2) == pytest.approx(LEARNED_SHARE / 2**LEARNED_POWER)
     assert presence(sure(256), AT_THE_LEVEL, 0 * certain) == pytest.approx(1 - LEARNED_SHARE, abs=TOLERANCE)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.signal
+import soundfile
 import torch
 
 from soundlasso import SeparationStream, Separator, load_model, separate
@@ -18,6 +19,7 @@ from tests.signals import Audio, noise, sine
 RATE = 44100
 TONE_HZ = 587.33
 CHANGED = 1e-4  # of full scale: lariat leaves little of a pure tone to duck
+VIOLIN = Path(__file__).parents[1] / "examples" / "demo.stems" / "violin.flac"
 CLICK_DB = -60.0  # above 4 kHz, against the tone; a hard switch of gain reaches about -20
 
 
@@ -99,10 +101,10 @@ def test_duck_turns_down_instead_of_removing(lariat: Separator) -> None:
 
 
 def test_presence_rises_with_the_sound_and_falls_with_silence(lariat: Separator) -> None:
-    stream = SeparationStream(lariat, "a flute", RATE, 1)
+    stream = SeparationStream(lariat, "violin", RATE, 1)
     assert stream.presence[0] == 0
-    melody = sum(sine(f, RATE, 2 * RATE, 0.1) for f in (587.3, 1174.6, 1761.9))
-    stream.process(np.asarray(melody))
+    violin, _ = soundfile.read(VIOLIN, frames=6 * RATE, always_2d=True)
+    stream.process(np.asarray(violin.T[:1], np.float32))
     assert stream.presence[0] > 0.5
     stream.process(np.zeros((1, 5 * RATE), np.float32))
     assert stream.presence[0] < 0.1

@@ -60,7 +60,7 @@ def curve(run: Path) -> str:
     with (run / "curve.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     step = max(1, len(rows) // CURVE_ROWS)
-    names = ("step", "minutes", "valid_loss", "valid_gain_db", "seen_gain_db", "valid_leak_db")
+    names = ("step", "minutes", "valid_loss", "valid_gain_db", "valid_si_db", "seen_gain_db", "valid_leak_db")
     lines = ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]
     lines += ["| " + " | ".join(row[name] for name in names) + " |" for row in (*rows[:-1:step], rows[-1])]
     return "\n".join(lines)

@@ -102,8 +102,7 @@ class Chooser:
         if self._rng.random() < 0.5 and self._wanted_effects:
             return self._rng.choice(self._wanted_effects)
         sound = self._rng.choice(self._effects)
-        again = sound in DRUM_PIECES and self._rng.random() < 0.7
-        return self._rng.choice(self._effects) if again else sound
+        return self._rng.choice(self._effects) if sound in DRUM_PIECES else sound
 
     def anything(self) -> str:
         """Draw any class."""
