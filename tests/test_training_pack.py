@@ -13,7 +13,8 @@ from tests.training_material import make_cache
 
 SMALL = LariatConfig(channels=(4, 4, 4, 4), n_maps=4, bottom=8, n_scans=1, query_hidden=8, presence=True)
 CURVE = (
-    "step,minutes,valid_loss,valid_gain_db,seen_gain_db,valid_leak_db\n0,0.0,1,2,3,-4\n90,2.5,0.5,6,7,-20\n"
+    "step,minutes,valid_loss,valid_gain_db,valid_si_db,seen_gain_db,valid_leak_db\n"
+    "0,0.0,1,2,1,3,-4\n90,2.5,0.5,6,5,7,-20\n"
 )
 
 
@@ -43,7 +44,7 @@ def test_what_is_packed_is_the_run_and_the_card_tells_of_it(ready: Path, tmp_pat
     assert LariatConfig.of(kept) == SMALL
     card = (tmp_path / "out" / "lariat.md").read_text()
     assert card.startswith(f"# {path.stem}\n")
-    for part in ("| a-e |", "| 90 | 2.5 | 0.5 | 6 | 7 | -20 |", f"- {packages()[0]}: CC0-1.0"):
+    for part in ("| a-e |", "| 90 | 2.5 | 0.5 | 6 | 5 | 7 | -20 |", f"- {packages()[0]}: CC0-1.0"):
         assert part in card
     for written in ("limits.md", "story.md"):
         assert (pack.HERE / written).read_text().strip() in card
