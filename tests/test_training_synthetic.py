@@ -10,6 +10,7 @@ import scipy.signal
 from soundlasso.models.training import bank as banks
 from soundlasso.models.training.bank import Bank
 from soundlasso.models.training.blocks import (
+    buzz,
     coloured,
     fading,
     glide,
@@ -20,8 +21,9 @@ from soundlasso.models.training.blocks import (
     tone,
     wander,
 )
-from soundlasso.models.training.storage import SAMPLE_RATE
+from soundlasso.models.training.storage import SAMPLE_RATE, Clip, write_shelf
 from soundlasso.models.training.synthetic import CLIPS, MAKERS, effect, make
+from soundlasso.models.training.synthetic_crowds import cheer, shout
 from soundlasso.models.training.vocabulary import NUMBER, SPEECH
 from tests.training_material import make_cache
 
@@ -136,3 +138,45 @@ def test_formulas_are_drawn_half_as_often_as_recordings_or_twice_where_those_are
     bank, draw = Bank(cache, "train"), random.Random(0)
     drawn = [bank.source("bell", draw)[0].clip.source for _ in range(3000)]
     assert drawn.count("synthetic") == pytest.approx(made, rel=0.15)  # though there are minutes of it
+
+
+def test_what_is_of_one_source_counts_as_little_whatever_its_length(tmp_path: Path) -> None:
+    def clip(source: str, seconds: int) -> tuple[Clip, np.ndarray]:
+        return Clip(0, 0, "bell", source, "train"), np.full(seconds * SECOND, 9000, np.int16)
+
+    cache, draw = make_cache(tmp_path), random.Random(0)
+    make("bell", cache)
+    shares = []
+    for number, seconds in enumerate((60, 40)):
+        write_shelf(cache.room("recordings") / f"more-{number}", [clip(f"tower{number}", seconds)])
+        bank = Bank(cache, "train")
+        shares.append(
+            [bank.source("bell", draw)[0].clip.source for _ in range(2000)].count("synthetic") / 2000
+        )
+    assert shares == pytest.approx([2 / 3, 1 / 3], abs=0.05)
+
+
+def test_a_party_shouts_high_and_dies_away() -> None:
+    voices = [buzz(rng(), np.full(2 * SECOND, 110.0 + 10 * i)).astype(np.float32) for i in range(12)]
+    cheers = [cheer(np.random.default_rng(seed), 4 * SECOND, voices) for seed in range(12)]
+    assert all(np.isfinite(wave).all() and len(wave) == 4 * SECOND for wave in cheers)
+    early, late = (
+        np.mean([w[part] ** 2 / np.mean(w**2) for w in cheers])
+        for part in (slice(2 * SECOND), slice(2 * SECOND, None))
+    )
+    assert early > 1.3 * late
+
+
+def test_a_shout_has_a_pitch_of_its_own_whoever_shouts() -> None:
+    def pitch_hz(speaker_hz: float, seed: int) -> float:
+        voice = buzz(rng(), np.full(2 * SECOND, speaker_hz), tilt=0).astype(np.float32)
+        wave = shout(np.random.default_rng(seed), voice)
+        piece = wave[np.abs(wave).argmax() - 512 :][:2048]
+        alike = np.correlate(piece, piece, "full")[len(piece) - 1 :]
+        shortest, longest = SAMPLE_RATE // 1000, SAMPLE_RATE // 85
+        return SAMPLE_RATE / (shortest + alike[shortest:longest].argmax())
+
+    pitches = np.array([[pitch_hz(hz, seed) for hz in (100, 230)] for seed in range(8)])
+    assert 80 < pitches.min() and pitches.max() > 300 and np.ptp(pitches) > 200
+    apart = np.abs(np.log2(pitches[:, 0] / pitches[:, 1]))
+    assert np.median(apart) < 0.2  # the speakers are 1.2 octaves apart; shouts are measured while they glide

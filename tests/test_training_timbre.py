@@ -10,7 +10,16 @@ import scipy.signal
 from soundlasso.dsp.bands import N_BINS
 from soundlasso.models.training.examples import spectra
 from soundlasso.models.training.storage import SAMPLE_RATE
-from soundlasso.models.training.timbre import MOST_DB, another, body, borrowed, company, drive, dynamics
+from soundlasso.models.training.timbre import (
+    MOST_DB,
+    another,
+    body,
+    borrowed,
+    brightened,
+    company,
+    drive,
+    dynamics,
+)
 
 LENGTH = 3 * SAMPLE_RATE
 Change = Callable[[np.ndarray, random.Random], np.ndarray]
@@ -106,3 +115,26 @@ def test_a_borrowed_colour_has_no_pitch_in_it_and_no_extremes() -> None:
         np.abs(np.diff(gain_db[8:])).max() < 4
     )  # between neighbours of 11 Hz; one is 1/6 octave at the eighth
     assert np.isfinite(borrowed(np.zeros_like(one), other)).all()
+
+
+@pytest.mark.parametrize("cut_hz", [2756.0, 5512.0, 11025.0])
+def test_a_brightened_sound_goes_on_above_its_cut_and_is_the_same_below(cut_hz: float) -> None:
+    rng = np.random.default_rng(0)
+    full = rng.standard_normal((40, N_BINS)).astype(np.complex64)
+    hz = np.arange(N_BINS) * SAMPLE_RATE / 2 / (N_BINS - 1)
+    narrow = np.where(hz < cut_hz, full, 0)
+    for seed in range(5):
+        bright = brightened(narrow, random.Random(seed))
+        assert bright.dtype == np.complex64
+        np.testing.assert_array_equal(bright[:, hz < 0.94 * cut_hz], narrow[:, hz < 0.94 * cut_hz])
+        just, far = (
+            np.mean(np.abs(bright[:, (hz > a) & (hz < 1.1 * a)]) ** 2) for a in (cut_hz, 1.8 * cut_hz)
+        )
+        assert -10 < 10 * np.log10(just) < 1  # up to 6 dB, and what falls within a tenth of an octave
+        assert -26 < 10 * np.log10(far / just) < -3
+
+
+def test_nothing_is_brightened_that_is_wide_already_or_silent() -> None:
+    rng = np.random.default_rng(0)
+    for wide in (rng.standard_normal((4, N_BINS)).astype(np.complex64), np.zeros((4, N_BINS), np.complex64)):
+        np.testing.assert_array_equal(brightened(wide, random.Random(0)), wide)

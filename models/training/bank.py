@@ -17,7 +17,7 @@ TRIES = 8
 SYNTHETIC = "synthetic"
 """The source of clips that a formula has made."""
 FEW_S = 20.0
-"""Fewer recorded seconds of a class than these are drawn less often than what is made by formula."""
+"""Where fewer seconds than these are recorded beside a class's longest source, formulas come more often."""
 MISLEADING = frozenset(
     {
         *("generaluser:11:0", "generaluser:11:1", "generaluser:11:5"),  # pianos with strings or bells beside
@@ -143,13 +143,15 @@ def _is_what_it_says(clip: Clip) -> bool:
 def _weights(sources: Mapping[str, Sequence[Take]]) -> list[float]:
     """Return how often to draw each source; what is made by formula, once for two that are recorded.
 
-    Where few seconds are recorded, it is the other way round: they would be known by heart.
+    Where nearly all is of one source, or there are but seconds, it is the other way round: they would be
+    known by heart.
     """
     lengths = {name: sum(take.clip.length for take in takes) for name, takes in sources.items()}
     weights = {name: length**0.5 for name, length in lengths.items()}
     recorded = [name for name in sources if name != SYNTHETIC]
     if SYNTHETIC in sources and recorded:
-        few = sum(lengths[name] for name in recorded) < FEW_S * SAMPLE_RATE
+        beside = sum(sorted(lengths[name] for name in recorded)[:-1])
+        few = beside < FEW_S * SAMPLE_RATE
         most = sum(weights[name] for name in recorded) * (2 if few else 0.5)
         weights[SYNTHETIC] = min(weights[SYNTHETIC], most)
     return list(weights.values())

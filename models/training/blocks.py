@@ -22,6 +22,11 @@ def samples(seconds: float) -> int:
     return max(1, round(seconds * SAMPLE_RATE))
 
 
+def clean(wave: Wave) -> npt.NDArray[np.float32]:
+    """Bring a finished clip to full scale.  Shape: (n,) -> the same."""
+    return np.asarray(wave / (np.abs(wave).max() + 1e-9), np.float32)
+
+
 def coloured(rng: Rng, n: int, low_hz: float, high_hz: float, slope_db: float = 0.0) -> Wave:
     """Make noise between two frequencies, falling by `slope_db` an octave; its edges are soft.
 

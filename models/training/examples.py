@@ -11,7 +11,7 @@ from soundlasso.dsp.stft import OVERLAP, Hann
 from soundlasso.models.training.augment import band_limit, equaliser, room
 from soundlasso.models.training.bank import Bank
 from soundlasso.models.training.scenes import MAX_LAYERS, Chooser, Layer, Scene, training_scene
-from soundlasso.models.training.timbre import another, body, borrowed
+from soundlasso.models.training.timbre import another, body, borrowed, brightened
 from soundlasso.models.training.vocabulary import MUSICAL, NUMBER, SPEECH
 
 HOP_SAMPLES = 1024
@@ -28,6 +28,8 @@ OF_A_SIZE = MUSICAL.union(SPEECH, ("singing", "music"))
 COLOUR_DB, EFFECT_COLOUR_DB = 3.5, 6.0
 BORROWED, EFFECTS_BORROWED = 0.15, 0.4
 """How often a source takes on the colour of another source of its class."""
+EFFECTS_BRIGHTENED = 0.4
+"""How often effects sound as if they had been recorded in full: there are classes of which none was."""
 NARROW, EFFECTS_NARROW, MIXTURES_NARROW = 0.12, 0.3, 0.2
 """How often sources and whole mixtures come through something narrow: most recorded speech is, effects of old
 games are, and neither should tell the one from the other."""
@@ -79,7 +81,10 @@ def _source(layer: Layer, bank: Bank, rng: random.Random, silent: int) -> np.nda
     audio = another(layer.render(LENGTH), rng)
     audio = room(audio, rng) if rng.random() < 0.3 else audio
     audio[:silent] = 0
-    source = _reshaped(spectra(audio), rng, effect)
+    source = spectra(audio)
+    if effect and rng.random() < EFFECTS_BRIGHTENED:
+        source = brightened(source, rng)
+    source = _reshaped(source, rng, effect)
     if rng.random() < (EFFECTS_BORROWED if effect else BORROWED):
         other = bank.track(layer.sound, LENGTH, rng).render(LENGTH)
         source = source * borrowed(source, spectra(other))

@@ -120,20 +120,20 @@ def training_scene(bank: Bank, chooser: Chooser, rng: random.Random, length: int
         return float(2 ** rng.uniform(-0.6, 0.6)) if rng.random() < 0.6 else 1.0
 
     kind = rng.random()
-    musical = kind < 0.58
-    count = rng.choice((1, 2, 2, 2, 3, 3))
-    if kind < 0.34 and bank.pieces:
+    musical = kind < 0.5
+    count = rng.choice((1, 2, 2, 2, 2, 3, 3))
+    if kind < 0.3 and bank.pieces:
         scene = band(bank, rng, length, rng.choice((1, 2, 3, 3, 4, 4)), rate())
         over = rng.random() < 0.3
-    elif kind < 0.52:
+    elif kind < 0.45:
         scene = loose(bank, rng, length, chooser.music, rng.choice((1, 2, 2, 3, 4)), rate)
         over = rng.random() < 0.25
-    elif kind < 0.58 and "music" in bank.by_sound:
+    elif kind < 0.5 and "music" in bank.by_sound:
         scene, over = [Layer("music", (bank.track("music", length, rng, rate()),))], rng.random() < 0.8
-    elif kind < 0.76:
+    elif kind < 0.66:
         scene, over = loose(bank, rng, length, chooser.effect, count, any_size), True
     else:
-        choose, size = rng.choice(((chooser.effect, any_size), (chooser.anything, rate)))
+        choose, size = (chooser.effect, any_size) if rng.random() < 0.7 else (chooser.anything, rate)
         scene, over = loose(bank, rng, length, choose, count, size), False
     if over and not any(layer.sound in SPEECH for layer in scene):
         present = tuple(layer.sound for layer in scene if layer.sound not in ("choir", "crowd_chatter"))

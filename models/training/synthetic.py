@@ -13,18 +13,18 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 import numpy as np
 
 from soundlasso.models.training.bank import SYNTHETIC, Bank
-from soundlasso.models.training.blocks import Rng, Wave, coloured, samples, wander
+from soundlasso.models.training.blocks import Rng, Wave, clean, samples
 from soundlasso.models.training.options import cache_option, progress
 from soundlasso.models.training.singing import melody, sing
 from soundlasso.models.training.storage import SAMPLE_RATE, Cache, Clip, has_shelf, to_int16, write_shelf
 from soundlasso.models.training.synthetic_animals import ANIMALS
+from soundlasso.models.training.synthetic_crowds import CROWDS
 from soundlasso.models.training.synthetic_nature import NATURE
 from soundlasso.models.training.synthetic_things import THINGS
 
 MAKERS = NATURE | ANIMALS | THINGS
 CLIPS = 100
 SECONDS = (2.0, 7.0)
-CROWDS = ("crowd_chatter", "crowd_cheer")
 SINGERS = {"speech_male": (85.0, 160.0), "speech_female": (170.0, 300.0)}
 """Who sings, and where the lowest note of a tune lies, in Hz."""
 SONGS = 160
@@ -33,31 +33,7 @@ SONGS = 160
 def effect(sound: str, number: int) -> np.ndarray:
     """Make one clip of a class; the same number gives the same clip.  Shape: (samples,) float32."""
     rng = np.random.default_rng([zlib.crc32(sound.encode()), number])
-    return _clean(MAKERS[sound](rng, samples(rng.uniform(*SECONDS))))
-
-
-def _clean(wave: Wave) -> np.ndarray:
-    return np.asarray(wave / (np.abs(wave).max() + 1e-9), np.float32)
-
-
-def crowd(rng: Rng, voices: list[np.ndarray], cheering: bool) -> np.ndarray:
-    """Let many people talk at once; cheering ones are sped up, drawn out and roar.
-
-    Shape: (samples,) float32.
-    """
-    n = samples(rng.uniform(*SECONDS))
-    out = np.zeros(n)
-    for number in rng.choice(len(voices), min(len(voices), int(rng.integers(8, 30))), replace=False):
-        voice = voices[number].astype(np.float64)
-        if cheering:
-            place = np.arange(0, len(voice) - 1, rng.uniform(1.0, 1.8))
-            voice = np.interp(place, np.arange(len(voice)), voice)
-        voice = np.resize(np.roll(voice, rng.integers(len(voice))), n)
-        out += voice / (np.std(voice) + 1e-9) * rng.uniform(0.2, 1)
-    if cheering:
-        roar = coloured(rng, n, 300, rng.uniform(2500, 6000), 2) * wander(rng, n, 1, 0.3, 1)
-        out = out * wander(rng, n, 1, 0.3, 1) + 3 * rng.uniform(0.5, 2) * roar
-    return _clean(out)
+    return clean(MAKERS[sound](rng, samples(rng.uniform(*SECONDS))))
 
 
 def _effects(sound: str) -> Iterator[tuple[Clip, np.ndarray]]:
@@ -73,7 +49,7 @@ def _crowds(sound: str, cache: Cache) -> Iterator[tuple[Clip, np.ndarray]]:
     long = [take for take in takes if take.clip.length > SAMPLE_RATE]
     for _ in range(CLIPS):
         chosen = [long[i].read(0, 6 * SAMPLE_RATE) for i in rng.integers(0, len(long), 40)]
-        audio = to_int16(crowd(rng, chosen, sound == "crowd_cheer"))
+        audio = to_int16(clean(CROWDS[sound](rng, samples(rng.uniform(*SECONDS)), chosen)))
         if audio is not None:
             yield Clip(0, 0, sound, SYNTHETIC, "train"), audio
 
@@ -84,7 +60,7 @@ def _songs(cache: Cache) -> Iterator[tuple[Clip, np.ndarray]]:
         voice = list(SINGERS)[number % len(SINGERS)]
         spoken = _spoken(bank, voice, rng, samples(rng.uniform(2, 5)))
         hz = melody(rng, round(len(spoken) * rng.uniform(1.2, 2.5)), rng.uniform(*SINGERS[voice]), 1.5)
-        audio = to_int16(_clean(sing(spoken, hz, rng)))
+        audio = to_int16(clean(sing(spoken, hz, rng)))
         if audio is not None:
             yield Clip(0, 0, "singing", SYNTHETIC, "train"), audio
 

@@ -20,6 +20,8 @@ BODY_QUEFRENCY_S = 0.0012
 COLOUR_OCTAVES = 0.5
 """What is finer than this is no colour, but pitch."""
 TINY, FAINT = 1e-9, 1e-6
+NARROWEST_HZ, WIDEST_HZ = 2000.0, 15000.0
+"""Between these a spectrum that ends is one that a slow sample rate or a codec has cut."""
 
 
 def another(audio: np.ndarray, rng: random.Random) -> np.ndarray:
@@ -92,6 +94,28 @@ def borrowed(spectra: np.ndarray, other: np.ndarray) -> np.ndarray:
     change_db = np.clip(_colour_db(other) - _colour_db(spectra), -MOST_DB, MOST_DB)
     octaves = np.log2(np.maximum(np.arange(N_BINS), 1))
     return np.asarray(10 ** (np.interp(octaves, _knots(), change_db) / 20), np.float32)
+
+
+def brightened(spectra: np.ndarray, rng: random.Random) -> np.ndarray:
+    """Go on above the frequency where a recording was cut: its highest octave is copied up, ever softer.
+
+    So a class of which only old recordings are at hand is known from better ones, too.  (Spectral band
+    replication; M. Dietz et al., AES 112, 2002.)
+
+    Shape: (T, bins) complex64 -> the same.
+    """
+    power = np.mean(np.abs(spectra) ** 2, 0)
+    heard = np.flatnonzero(power > FAINT * power.max())
+    bin_hz = SAMPLE_RATE / 2 / (spectra.shape[-1] - 1)
+    if not len(heard) or not NARROWEST_HZ < heard[-1] * bin_hz < WIDEST_HZ:
+        return spectra
+    cut = round(0.95 * heard[-1])  # the edge itself is a slope
+    above = np.arange(cut, spectra.shape[-1])
+    place = cut - 1 - (above - cut) % (cut // 2)  # downwards, so that it begins as loud as it ended
+    gain_db = -rng.uniform(0, 6) - rng.uniform(6, 24) * np.log2(above / cut)
+    bright = spectra.copy()
+    bright[:, cut:] = spectra[:, place] * 10 ** (gain_db / 20)
+    return bright
 
 
 @functools.cache
