@@ -50,7 +50,7 @@ class PresenceGate:
     Evidence comes as two sums a frame, what speaks for the sound and how much was heard of it, so
     that loud frames count for more and silent ones for nothing.
 
-    Shape: process (queries, T), (queries, T) -> gains (queries, T), 0 to 1.
+    Shape: process (queries, T), (queries, T) -> gains and presence, both (queries, T), 0 to 1.
     """
 
     def __init__(self, queries: int, frame_rate: float, settings: GateSettings | None = None) -> None:
@@ -97,15 +97,15 @@ class PresenceGate:
         usual = np.full(self.queries, self.settings.open_above)
         self._open_above = usual if thresholds is None else thresholds
 
-    def process(self, speaking_for: Floats, heard: Floats) -> Floats:
-        """Take each frame's evidence; return each frame's gain."""
-        gains = np.empty_like(speaking_for)
+    def process(self, speaking_for: Floats, heard: Floats) -> tuple[Floats, Floats]:
+        """Take each frame's evidence; return each frame's gain, and its presence."""
+        gains, presence = np.empty_like(speaking_for), np.empty_like(speaking_for)
         for t in range(gains.shape[1]):
             self._smooth(speaking_for[:, t], heard[:, t])
             self._move()
-            gains[:, t] = self._gain
+            gains[:, t], presence[:, t] = self._gain, self.presence
             self._history.append(self.presence)
-        return gains
+        return gains, presence
 
     def take_history(self) -> Floats:
         """Return the presence at each frame since this was last called, 4096 at most.

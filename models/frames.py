@@ -25,6 +25,10 @@ _HANN_POWER = 3 / 8  # mean of the squared window
 GAIN_POWER = 0.9
 """Where the network is unsure its gains are small, and the stem would be too quiet.  On validation mixtures
 stems are 0.1 dB nearer so; 0.75 would win 0.1 more, but leave 4 dB more of absent sounds instead of 1.5."""
+HEDGE = 0.07
+"""Share of the mixture that is let through where presence is a half; none where the sound surely is, or is
+not, there.  On validation mixtures pairs of effects come 1.2 dB nearer so, all stems 0.2 dB on average, and
+half a decibel more is left of absent sounds."""
 LEARNED_SHARE, LEARNED_POWER = 0.5, 3
 """How much the learned word weighs in presence, and the power it is raised to: it was learned with more
 sounds that are there than people ask for.  On validation mixtures, where a tenth of the absent sounds pass,
@@ -139,11 +143,25 @@ class FrameEngine:
         speaking_for, heard_of = evidence(wanted, power, learned, self.learned_share)
         speaking_for[:, : self._filling] = 0  # the first frames, only partly filled, are evidence of nothing
         self._filling = max(0, self._filling - speaking_for.shape[1])
-        opened = self._gate.process(speaking_for, heard_of)  # (Q, T)
-        gains = compete(every.pow(GAIN_POWER), len(self._asked.avoid), self._asked.consistent)
-        if self._asked.gate:
-            gains = gains * torch.from_numpy(opened.astype(np.float32)).to(gains.device)[:, None, :, None]
-        return gains
+        opened, presence = (
+            torch.from_numpy(each.astype(np.float32)).to(every.device)[:, None, :, None]  # (Q, 1, T, 1)
+            for each in self._gate.process(speaking_for, heard_of)
+        )
+        every = every.pow(GAIN_POWER)
+        every[: len(wanted)] = hedged(every[: len(wanted)], presence)
+        gains = compete(every, len(self._asked.avoid), self._asked.consistent)
+        return gains * opened if self._asked.gate else gains
+
+
+def hedged(gains: Tensor, presence: Tensor) -> Tensor:
+    """Let some of the mixture through, `HEDGE` of it, where it is unsure whether a sound is there.
+
+    A stem that would have been missed keeps the sound in it then, instead of the little that the network
+    let through by mistake.
+
+    Shape: gains (Q, B, T, F), presence (Q, 1, T, 1), all 0 to 1 -> gains.
+    """
+    return gains + HEDGE * 4 * presence * (1 - presence) * (1 - gains)
 
 
 def evidence(

@@ -208,7 +208,7 @@ class WindowEngine:
         energy = levels.square() * power
         speaking_for = (energy * levels).sum((1, 3))
         all_of_it = energy.sum((1, 3)) + 1e-3 * power.sum((0, 2)) + _SILENT_ENERGY
-        opened = self._gate.process(speaking_for.double().cpu().numpy(), all_of_it.double().cpu().numpy())
+        opened, _ = self._gate.process(speaking_for.double().cpu().numpy(), all_of_it.double().cpu().numpy())
         gate = torch.from_numpy(opened.astype(np.float32)).to(self._device)
         return (gate if self._asked.gate else torch.ones_like(gate))[:, None, :, None]
 

@@ -6,7 +6,7 @@ TOLERANCE of ratios: 0.02, for the floors.
 import pytest
 import torch
 
-from soundlasso.models.frames import HEARD_LEVEL, LEARNED_POWER, LEARNED_SHARE, evidence
+from soundlasso.models.frames import HEARD_LEVEL, HEDGE, LEARNED_POWER, LEARNED_SHARE, evidence, hedged
 
 TOLERANCE = 0.02
 AT_THE_LEVEL = torch.full((1, 1, 256), 2049 * HEARD_LEVEL**2 / 256)  # a frame as loud as the running level
@@ -47,3 +47,10 @@ def test_the_learned_word_has_its_share() -> None:
     assert presence(silent, AT_THE_LEVEL, certain) == pytest.approx(LEARNED_SHARE)
     assert presence(silent, AT_THE_LEVEL, certain / 2) == pytest.approx(LEARNED_SHARE / 2**LEARNED_POWER)
     assert presence(sure(256), AT_THE_LEVEL, 0 * certain) == pytest.approx(1 - LEARNED_SHARE, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize(("surely", "share"), [(0.0, 0.0), (0.5, HEDGE), (0.9, 0.36 * HEDGE), (1.0, 0.0)])
+def test_an_unsure_stem_keeps_a_little_of_the_mixture(surely: float, share: float) -> None:
+    gains = torch.tensor([0.0, 0.3, 1.0]).view(1, 1, 1, 3)
+    kept = hedged(gains, torch.full((1, 1, 1, 1), surely)).flatten()
+    assert kept.tolist() == pytest.approx([share, 0.3 + 0.7 * share, 1.0], abs=1e-6)

@@ -10,7 +10,7 @@ def gains_for(presence: list[float], gate: PresenceGate | None = None, at_once: 
     gate = gate or PresenceGate(1, FRAME_RATE, GateSettings(smooth_s=0))
     evidence = np.array([presence])
     parts = [
-        gate.process(evidence[:, t : t + at_once], np.ones_like(evidence[:, t : t + at_once]))
+        gate.process(evidence[:, t : t + at_once], np.ones_like(evidence[:, t : t + at_once]))[0]
         for t in range(0, evidence.shape[1], at_once)
     ]
     return np.concatenate(parts, axis=1)[0]
@@ -25,6 +25,15 @@ def test_between_the_thresholds_it_stays_as_it_is() -> None:
     middle = 0.42
     assert not gains_for([middle] * 50).any()
     assert gains_for([0.9] * 10 + [middle] * 200)[-1] == 1
+
+
+def test_presence_is_told_frame_by_frame() -> None:
+    gate = PresenceGate(1, FRAME_RATE)
+    _, presence = gate.process(np.array([[0.0] * 20 + [0.8] * 60]), np.ones((1, 80)))
+    assert not presence[0, :20].any() and presence[0, -1] == pytest.approx(0.8, abs=1e-5)
+    assert np.all(np.diff(presence[0, 20:]) > 0)
+    np.testing.assert_array_equal(gate.take_history(), presence)
+    np.testing.assert_array_equal(gate.presence, presence[:, -1])
 
 
 def test_it_holds_and_then_closes() -> None:
@@ -57,7 +66,7 @@ def test_queries_do_not_disturb_each_other_when_their_number_changes() -> None:
     gate.resize(3)
     assert gate.presence[0] > 0.8 and gate.presence[2] == 0
     gate.resize(1)
-    assert gate.process(np.full((1, 1), 0.9), np.ones((1, 1)))[0, 0] == 1
+    assert gate.process(np.full((1, 1), 0.9), np.ones((1, 1)))[0][0, 0] == 1
 
 
 def test_what_was_found_stays_while_the_number_of_queries_does() -> None:
@@ -81,13 +90,13 @@ def test_each_gate_opens_at_its_own_threshold_and_closes_at_half_of_it() -> None
     presence = np.array([0.1, 0.3, 0.15, 0.05, 0.9, 0.5, 0.3])
     is_open = []
     for now in presence:  # long enough to have moved
-        gains = gate.process(np.full((3, 40), now), np.ones((3, 40)))[:, -1]
+        gains = gate.process(np.full((3, 40), now), np.ones((3, 40)))[0][:, -1]
         is_open.append((gains > 0.5).tolist())
     low, high, always = zip(*is_open, strict=True)
     assert low == (False, True, True, False, True, True, True)
     assert high == (False, False, False, False, True, True, False)
     assert all(always)
     gate.resize(4)
-    assert gate.process(np.full((4, 40), 0.45), np.ones((4, 40)))[:, -1].round().tolist() == [1, 0, 1, 0]
+    assert gate.process(np.full((4, 40), 0.45), np.ones((4, 40)))[0][:, -1].round().tolist() == [1, 0, 1, 0]
     gate.open_at(None)
-    assert gate.process(np.full((4, 40), 0.51), np.ones((4, 40)))[:, -1].round().tolist() == [1, 1, 1, 1]
+    assert gate.process(np.full((4, 40), 0.51), np.ones((4, 40)))[0][:, -1].round().tolist() == [1, 1, 1, 1]
