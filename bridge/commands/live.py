@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias
 import typer
 
 from soundlasso.bridge.commands.render_run import USAGE, complain
+from soundlasso.bridge.commands.shared_options import Avoid, Gate, GateThreshold
 from soundlasso.dsp.errors import SoundlassoError
 from soundlasso.dsp.gate import USUAL_THRESHOLD
 
@@ -73,23 +74,13 @@ def live(
         ),
     ] = None,
     keep: Annotated[Keep, typer.Option(help="stem: what was named; rest: all but that.")] = "stem",
-    avoid: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TEXT",
-            help="A sound that is mistaken for yours; keeps it out of the stems.",
-            show_default=False,
-        ),
-    ] = None,
+    avoid: Avoid = None,
     mix: Annotated[float, typer.Option(min=0, max=1, help="0 all dry, 1 separated.")] = 1.0,
     gain_db: Annotated[float, typer.Option("--gain", max=60, help="Gain of the output in dB.")] = 0.0,
     model: Annotated[str, typer.Option(help="Model that separates.")] = "lariat",
     stereo: Annotated[Stereo, typer.Option(help="One mask for all channels, or one each.")] = "linked",
-    gate: Annotated[bool, typer.Option(help="Silence a sound while it is not there.")] = True,
-    gate_threshold: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="The presence above which that gate opens; lower lets more through."),
-    ] = USUAL_THRESHOLD,
+    gate: Gate = True,
+    gate_threshold: GateThreshold = USUAL_THRESHOLD,
     jack: Annotated[bool, typer.Option("--jack", help="Play through JACK or PipeWire.")] = False,
     server: Annotated[str | None, typer.Option(help="Name of the JACK server.")] = None,
     device: Annotated[

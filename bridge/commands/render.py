@@ -16,6 +16,7 @@ from soundlasso.bridge.audiofile_format import FORMATS, SUBTYPES
 from soundlasso.bridge.batch_report import BatchReport
 from soundlasso.bridge.commands.render_run import FAILURE, USAGE, Batch, Manner, complain
 from soundlasso.bridge.commands.seconds import read_seconds
+from soundlasso.bridge.commands.shared_options import Avoid, Gate, GateThreshold
 from soundlasso.bridge.events import EventLog
 from soundlasso.bridge.export.session import SESSION_KINDS, SessionKind, to_session_kinds
 from soundlasso.bridge.naming import DEFAULT_TEMPLATE, FIELDS
@@ -124,19 +125,9 @@ def render(
             "--consistent", help="Let stems compete, so that they share nothing; else they may overlap."
         ),
     ] = False,
-    avoid: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TEXT",
-            help="A sound that is mistaken for yours; keeps it out of the stems.",
-            show_default=False,
-        ),
-    ] = None,
-    gate: Annotated[bool, typer.Option(help="Silence a stem where its sound is not there.")] = True,
-    gate_threshold: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="The presence above which that gate opens; lower lets more through."),
-    ] = USUAL_THRESHOLD,
+    avoid: Avoid = None,
+    gate: Gate = True,
+    gate_threshold: GateThreshold = USUAL_THRESHOLD,
     plot: Annotated[bool, typer.Option("--plot", help="Draw spectrograms of mix, stems and rest.")] = False,
     sessions: Annotated[
         list[str] | None,

@@ -73,7 +73,7 @@ def make_plan(scenes: list[Scene], starts: np.ndarray, rng: random.Random) -> Pl
                     where = (b * MAX_LAYERS + s, starts[p.take.number], p.take.clip.length, p.at)
                     rows.append((*where, track.span / LENGTH, p.gain))
     owner, start, count, at, rate, gain = np.array(rows, np.float64).T
-    gain_db = np.array([[rng.uniform(-10, 10) for _ in range(MAX_LAYERS)] for _ in scenes], np.float32)
+    gain_db = np.array([[rng.triangular(-10, 10) for _ in range(MAX_LAYERS)] for _ in scenes], np.float32)
     return Plan(owner, start, count, at, rate, gain, sounds, colour, gain_db)
 
 
