@@ -12,7 +12,7 @@ from soundlasso.dsp.bands import N_BINS, BandMap, band_edges
 from soundlasso.dsp.level import RunningLevel
 from soundlasso.dsp.stft import istft, stft
 from soundlasso.models.training import examples
-from soundlasso.models.training.augment import band_limit, equaliser, recolour, room
+from soundlasso.models.training.augment import band_limit, equaliser, hiss, recolour, room
 from soundlasso.models.training.bank import MISLEADING, Bank, Placement, Take, Track, lay
 from soundlasso.models.training.device import DeviceMixer
 from soundlasso.models.training.examples import (
@@ -267,6 +267,18 @@ def test_equalisers_are_smooth_and_band_limits_steep():
     assert 1 < np.ptp(gain_db) < 40 and np.abs(np.diff(gain_db)).max() < 3
     limit = band_limit(N_BINS, random.Random(1))
     assert limit[0] == 1 and limit[-1] < 0.01 and set(np.sign(np.diff(limit))) == {0.0, -1.0}
+
+
+def test_hiss_is_white_and_far_below_the_sound():
+    tone = np.sin(np.arange(60000) * 0.05).astype(np.float32)
+    levels_db = []
+    for seed in range(40):
+        noise = hiss(tone, random.Random(seed)) - tone
+        power = np.abs(np.fft.rfft(noise)).reshape(1, -1)[:, :30000].reshape(10, -1) ** 2
+        np.testing.assert_allclose(power.mean(1) / power.mean(), 1, atol=0.1)
+        levels_db.append(10 * np.log10(np.mean(noise**2) / np.mean(tone**2)))
+    assert -46 < min(levels_db) < -40 and -25 < max(levels_db) < -19
+    assert not hiss(np.zeros(100, np.float32), random.Random(0)).any()
 
 
 def test_mixtures_are_recoloured_as_an_equaliser_would_and_gains_stay():

@@ -11,7 +11,7 @@ from torch.nn import functional
 from soundlasso.models.training.storage import SAMPLE_RATE
 
 N_KNOTS = 9
-CUTOFFS_HZ = (3500, 4500, 5500, 7500, 9000, 11000, 15000)
+CUTOFFS_HZ = (3500, 4000, 4500, 5500, 7500, 9000, 11000, 15000)
 BELOW_CUTOFF = 1e-3
 """Gain above a cutoff: 60 dB down, as a telephone or an old codec leaves it."""
 
@@ -51,6 +51,16 @@ def band_limit(n_bins: int, rng: random.Random) -> np.ndarray:
     bin_hz = SAMPLE_RATE / 2 / (n_bins - 1)
     heard = np.arange(n_bins) * bin_hz < rng.choice(CUTOFFS_HZ)
     return np.where(heard, np.float32(1), np.float32(BELOW_CUTOFF))
+
+
+def hiss(audio: np.ndarray, rng: random.Random) -> np.ndarray:
+    """Add the noise of few bits, 20 to 45 dB below a sound's mean level.
+
+    Shape: (length,) float32 -> the same.
+    """
+    noise = np.random.default_rng(rng.getrandbits(32)).standard_normal(len(audio), np.float32)
+    level = np.sqrt(np.mean(audio**2)) * 10 ** (rng.uniform(-45, -20) / 20)
+    return np.asarray(audio + np.float32(level) * noise)
 
 
 def recolour(features: Tensor, spread_db: float) -> Tensor:

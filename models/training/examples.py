@@ -8,7 +8,7 @@ import torch
 
 from soundlasso.dsp.bands import N_BANDS, N_BINS, band_edges
 from soundlasso.dsp.stft import OVERLAP, Hann
-from soundlasso.models.training.augment import band_limit, equaliser, room
+from soundlasso.models.training.augment import band_limit, equaliser, hiss, room
 from soundlasso.models.training.bank import Bank
 from soundlasso.models.training.scenes import MAX_LAYERS, Chooser, Layer, Scene, training_scene
 from soundlasso.models.training.timbre import another, body, borrowed, brightened
@@ -30,9 +30,11 @@ BORROWED, EFFECTS_BORROWED = 0.15, 0.4
 """How often a source takes on the colour of another source of its class."""
 EFFECTS_BRIGHTENED = 0.4
 """How often effects sound as if they had been recorded in full: there are classes of which none was."""
-NARROW, EFFECTS_NARROW, MIXTURES_NARROW = 0.12, 0.3, 0.2
+NARROW, EFFECTS_NARROW, MIXTURES_NARROW = 0.2, 0.35, 0.2
 """How often sources and whole mixtures come through something narrow: most recorded speech is, effects of old
 games are, and neither should tell the one from the other."""
+HISSES = 0.5
+"""How often what is narrow has the noise of 8 bits, too."""
 BEGINS, START = 0.3, (OVERLAP - 1) * HOP_SAMPLES
 """How often an example begins as a stream does, with frames that are only partly filled, and for how long."""
 _HANN = Hann(HOP_SAMPLES)
@@ -78,8 +80,10 @@ def training_example(bank: Bank, chooser: Chooser, rng: random.Random) -> Exampl
 def _source(layer: Layer, bank: Bank, rng: random.Random, silent: int) -> np.ndarray:
     """Render one source as it might sound elsewhere, silent at first.  Shape: (T, bins) complex64."""
     effect = layer.sound not in OF_A_SIZE
+    narrow = rng.random() < (EFFECTS_NARROW if effect else NARROW)
     audio = another(layer.render(LENGTH), rng)
     audio = room(audio, rng) if rng.random() < 0.3 else audio
+    audio = hiss(audio, rng) if narrow and rng.random() < HISSES else audio
     audio[:silent] = 0
     source = spectra(audio)
     if effect and rng.random() < EFFECTS_BRIGHTENED:
@@ -88,18 +92,14 @@ def _source(layer: Layer, bank: Bank, rng: random.Random, silent: int) -> np.nda
     if rng.random() < (EFFECTS_BORROWED if effect else BORROWED):
         other = bank.track(layer.sound, LENGTH, rng).render(LENGTH)
         source = source * borrowed(source, spectra(other))
-    return np.asarray(source * _colour(rng, effect))
+    if rng.random() < 0.6:
+        source = source * equaliser(N_BINS, rng, EFFECT_COLOUR_DB if effect else COLOUR_DB)
+    return np.asarray(source * band_limit(N_BINS, rng) if narrow else source, np.complex64)
 
 
 def _reshaped(source: np.ndarray, rng: random.Random, effect: bool) -> np.ndarray:
     octaves, often = (EFFECT_OCTAVES, EFFECTS_MOVE) if effect else (FORMANT_OCTAVES, FORMANTS_MOVE)
     return body(source, rng.uniform(-octaves, octaves)) if rng.random() < often else source
-
-
-def _colour(rng: random.Random, effect: bool) -> np.ndarray:
-    spread_db, often = (EFFECT_COLOUR_DB, EFFECTS_NARROW) if effect else (COLOUR_DB, NARROW)
-    gain = equaliser(N_BINS, rng, spread_db) if rng.random() < 0.6 else np.ones(N_BINS, np.float32)
-    return gain * band_limit(N_BINS, rng) if rng.random() < often else gain
 
 
 def describe(sources: np.ndarray, sounds: list[str]) -> Example:
