@@ -281,6 +281,18 @@ def test_hiss_is_white_and_far_below_the_sound():
     assert not hiss(np.zeros(100, np.float32), random.Random(0)).any()
 
 
+def test_hiss_follows_the_level_half_the_time():
+    tone = np.sin(np.arange(60000) * 0.05).astype(np.float32)
+    tone[30000:] *= 0.01
+    falls = []
+    for seed in range(40):
+        noise = hiss(tone, random.Random(seed)) - tone
+        falls.append(20 * np.log10(np.std(noise[:29000]) / np.std(noise[31000:])))
+    followed = np.array(falls) > 20
+    np.testing.assert_allclose(np.where(followed, 40, 0), falls, atol=0.5)  # dB
+    assert 10 < followed.sum() < 30
+
+
 def test_mixtures_are_recoloured_as_an_equaliser_would_and_gains_stay():
     sources = spectra(np.random.default_rng(5).standard_normal((2, LENGTH)).astype(np.float32))
     plain = describe(sources, ["rain", "dog"])

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import torch
-from scipy import fft
+from scipy import fft, ndimage
 from torch import Tensor
 from torch.nn import functional
 
@@ -14,6 +14,7 @@ N_KNOTS = 9
 CUTOFFS_HZ = (3500, 4000, 4500, 5500, 7500, 9000, 11000, 15000)
 BELOW_CUTOFF = 1e-3
 """Gain above a cutoff: 60 dB down, as a telephone or an old codec leaves it."""
+HISS_FOLLOWS_SAMPLES = round(0.01 * SAMPLE_RATE)
 
 
 def room(audio: np.ndarray, rng: random.Random) -> np.ndarray:
@@ -54,13 +55,20 @@ def band_limit(n_bins: int, rng: random.Random) -> np.ndarray:
 
 
 def hiss(audio: np.ndarray, rng: random.Random) -> np.ndarray:
-    """Add the noise of few bits, 20 to 45 dB below a sound's mean level.
+    """Add the noise of few bits, 20 to 45 dB below a sound's mean level; half the time it follows the level.
+
+    Linear samples of 8 bits have the same noise all along, companded and adaptive ones (mu-law, ADPCM) less
+    of it where the sound is soft.
 
     Shape: (length,) float32 -> the same.
     """
     noise = np.random.default_rng(rng.getrandbits(32)).standard_normal(len(audio), np.float32)
-    level = np.sqrt(np.mean(audio**2)) * 10 ** (rng.uniform(-45, -20) / 20)
-    return np.asarray(audio + np.float32(level) * noise)
+    power = np.square(audio)
+    if rng.random() < 0.5:
+        power = np.maximum(ndimage.uniform_filter1d(power, HISS_FOLLOWS_SAMPLES), 0)
+    else:
+        power = np.mean(power)
+    return np.asarray(audio + np.float32(10 ** (rng.uniform(-45, -20) / 20)) * np.sqrt(power) * noise)
 
 
 def recolour(features: Tensor, spread_db: float) -> Tensor:
