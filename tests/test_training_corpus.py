@@ -1,5 +1,6 @@
 """Tests of the recipe's material: the table of recordings, shelves and decoding."""
 
+import gzip
 import zipfile
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import soundfile
 
 from soundlasso.dsp.errors import AudioFileError, SoundlassoError
 from soundlasso.models.training.corpus import decode, keep_licence, read_mono
-from soundlasso.models.training.recordings import Recording, packages, recordings
+from soundlasso.models.training.recordings import SPOKEN, Recording, package_data, packages, recordings
 from soundlasso.models.training.storage import (
     PEAK,
     SAMPLE_RATE,
@@ -45,6 +46,12 @@ def test_every_split_has_speech_and_no_recording_is_listed_twice():
     rows = recordings()
     assert {row.split for row in rows if row.sound in SPEECH} == {"train", "valid", "test"}
     assert len({(row.package, row.path) for row in rows}) == len(rows)
+
+
+def test_words_that_are_labelled_as_what_they_name_are_left_out():
+    listed = gzip.decompress(package_data("recordings.csv.gz")).decode()
+    assert all(path in listed for path in SPOKEN)
+    assert not SPOKEN.intersection(row.path for row in recordings())
 
 
 def test_every_recorded_class_has_captions():

@@ -14,6 +14,12 @@ VALIDATION_SPEAKERS = frozenset({"klettres-data:da", "ktuberling-data:uk", "hedg
 UNSURE_SPEAKERS = frozenset({"asterisk-core-sounds-it"})
 """Voices whose label and measured pitch disagree: kept as speech of nobody in particular."""
 
+SPOKEN = frozenset(
+    f"usr/share/games/micropolis/res/sounds/{name}.wav"
+    for name in ("airport", "bulldozer", "chalk", "fire", "heavytraffic", "rail", "seaport", "stadium")
+)
+"""Files that hold the word that they are named by, and are labelled as the thing."""
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -37,7 +43,7 @@ def recordings() -> list[Recording]:
     """Return all recordings that may be used; rejected ones are left out."""
     text = gzip.decompress(package_data("recordings.csv.gz")).decode()
     rows = csv.DictReader(io.StringIO(text))
-    return [_recording(row) for row in rows if row["split"] != "exclude"]
+    return [_recording(row) for row in rows if row["split"] != "exclude" and row["path"] not in SPOKEN]
 
 
 def _recording(row: dict[str, str]) -> Recording:
