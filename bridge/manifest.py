@@ -93,8 +93,9 @@ def write_manifest(path: Path, request: Mapping[str, Any], outcome: Mapping[str,
     request
         From `describe_request`.
     outcome
-        What came of it; ``"files"`` maps each output's path, relative to the manifest, to its bytes;
-        ``"earlier"`` those that earlier renders of the mix left.
+        What came of it; ``"files"`` maps each output's path, relative to the manifest, to its bytes, which
+        are None for sessions, because their DAW changes them; ``"sessions"`` says how many they had when
+        they were written; ``"earlier"`` is what earlier renders of the mix left.
 
     Raises
     ------
@@ -158,6 +159,12 @@ def listed_sizes(path: Path, mix: str | None = None) -> dict[Path, int | None]:
     return {path.parent / name: size for name, size in {**earlier, **manifest["files"]}.items()}
 
 
+def session_sizes(path: Path) -> dict[Path, int]:
+    """Return the sessions that a manifest lists with the bytes that each had when it was written."""
+    sessions = (read_manifest(path) or {}).get("sessions")  # there is none in older ones
+    return {path.parent / name: size for name, size in sessions.items()} if isinstance(sessions, dict) else {}
+
+
 def find_trusted(plan: "RenderPlan", request: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the manifest of an earlier render that equals this one and whose files are all there, or None.
 
@@ -173,6 +180,5 @@ def find_trusted(plan: "RenderPlan", request: Mapping[str, Any]) -> dict[str, An
         return None
     listed = {plan.manifest.parent / name: size for name, size in manifest["files"].items()}
     wanted = {path for path in plan.files if path != plan.manifest}
-    # Sessions are listed without a size: their DAW changes them.
     whole = all(path.is_file() and size in (None, path.stat().st_size) for path, size in listed.items())
     return manifest if whole and wanted <= set(listed) else None

@@ -2,19 +2,27 @@
 
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soundlasso.bridge.audiofile_write import existing_folder
-from soundlasso.bridge.manifest import listed_sizes, recorded_mix
+from soundlasso.bridge.manifest import listed_sizes, recorded_mix, session_sizes
 from soundlasso.dsp.errors import AudioFileError
 
 if TYPE_CHECKING:
     from soundlasso.bridge.render_plan import RenderPlan
 
 
-def check_existing(plan: "RenderPlan") -> None:
+def check_existing(plan: "RenderPlan", *, anew: bool = False) -> None:
     """Check that every file of a plan can be made, and that none is there that has to stay.
+
+    Parameters
+    ----------
+    plan
+        What would be rendered.
+    anew
+        Whether it certainly will be; then a session that its DAW has saved since has to stay, too.
 
     Raises
     ------
@@ -27,7 +35,7 @@ def check_existing(plan: "RenderPlan") -> None:
     if plan.settings.existing == "overwrite":
         _check_same_mix(plan)
     elif plan.settings.existing == "skip":
-        _check_ours(plan, there)
+        _check_ours(plan, there, session_sizes(plan.manifest) if anew else {})
     elif there:
         raise AudioFileError(
             f"{_exist(there)}; choose another folder (--out), "
@@ -35,9 +43,10 @@ def check_existing(plan: "RenderPlan") -> None:
         )
 
 
-def _check_ours(plan: "RenderPlan", there: list[Path]) -> None:
+def _check_ours(plan: "RenderPlan", there: list[Path], sessions: Mapping[Path, int]) -> None:
     """Refuse to replace what no render of this mix wrote, and what somebody has edited since."""
     sizes = listed_sizes(plan.manifest, mix=plan.mix.path.name)
+    sizes |= {path: size for path, size in sessions.items() if path in sizes}
     ours = {*sizes, *([plan.manifest] if sizes else [])}
     strange = [path for path in there if path not in ours]
     if strange:

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +73,7 @@ class _Run:
         if trusted is not None:
             self._progress(Event("skipped", self._mix))
             return RenderResult.from_manifest(trusted, self._plan.manifest, self._plan.mix.path)
+        check_existing(self._plan, anew=True)
         check_space(self._plan.space)
         self._notes = read_source_notes(self._plan.mix)
         started_s = time.monotonic()
@@ -185,7 +186,7 @@ class _Run:
         with self._stage("write"):
             self._check_cancelled()
             if self._settings.existing == "skip":  # somebody may have edited a stem meanwhile
-                check_existing(self._plan)
+                check_existing(self._plan, anew=True)
             self._earlier = listed_sizes(self._plan.manifest)
             # An old record must not vouch for new files, should this end between two of them.
             self._plan.manifest.unlink(missing_ok=True)
@@ -252,15 +253,17 @@ class _Run:
                 written += write_session(session, kind, path)
         return written
 
-    def _record(self, request: dict[str, Any], result: RenderResult, sessions: Iterable[Path]) -> None:
-        """Write the manifest, last of all; sessions have no size there, because their DAW changes them."""
+    def _record(self, request: dict[str, Any], result: RenderResult, sessions: Sequence[Path]) -> None:
+        """Write the manifest, last of all; sessions stand apart, because their DAW changes them."""
         folder = self._plan.manifest.parent
-        sizes = {path: path.stat().st_size for path in self._plan.files[:-1]} | dict.fromkeys(sessions)
-        files = {path.relative_to(folder).as_posix(): size for path, size in sizes.items()}
+        sizes = {path: path.stat().st_size for path in (*self._plan.files[:-1], *sessions)}
+        named = {path.relative_to(folder).as_posix(): size for path, size in sizes.items()}
+        written = {path.relative_to(folder).as_posix(): sizes[path] for path in sessions}
+        files = named | dict.fromkeys(written)
         # Without these, what other queries gave would be taken for mixes when the folder is searched again.
         left = {p.relative_to(folder).as_posix(): size for p, size in self._earlier.items() if p.is_file()}
         earlier = {name: left[name] for name in sorted(left.keys() - files.keys())}
-        outcome = {"files": files, "earlier": earlier, "timings": self._timings}
+        outcome = {"files": files, "sessions": written, "earlier": earlier, "timings": self._timings}
         write_manifest(self._plan.manifest, request, {**result.to_record(), **outcome})
 
     def _check_cancelled(self) -> None:

@@ -73,6 +73,21 @@ def test_a_stem_of_an_earlier_query_that_was_edited_is_kept_too(tmp_path: Path, 
     assert not render(mix, "drums", out, length_s=0.2, existing="skip").skipped  # old records have no sizes
 
 
+def test_a_session_that_a_daw_saved_is_kept_and_no_reason_to_render_anew(tmp_path: Path, mix: Path) -> None:
+    out = tmp_path / "out"
+    render(mix, "drums", out, length_s=0.2, sessions=("rpp",))
+    (session,) = out.rglob("*.rpp")
+    saved = session.read_bytes() + b"; a fader was moved\n"
+    session.write_bytes(saved)
+    assert render(mix, "drums", out, length_s=0.2, sessions=("rpp",), existing="skip").skipped
+    with pytest.raises(AudioFileError, match=r"\.rpp' was changed since it was rendered; move it"):
+        render(mix, "drums", out, length_s=0.2, sessions=("rpp",), gate=False, existing="skip")
+    assert session.read_bytes() == saved
+    session.rename(session.with_stem("mine"))
+    assert not render(mix, "drums", out, length_s=0.2, sessions=("rpp",), gate=False, existing="skip").skipped
+    assert session.read_bytes() != saved
+
+
 def test_what_is_there_is_told_with_ways_that_work(tmp_path: Path, mix: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
