@@ -47,6 +47,7 @@ COLUMNS: Sequence[str] = (
     "trial",
     "steps",
     "valid_gain_db",
+    "valid_si_db",
     "valid_leak_db",
     "valid_presence",
     "seen_gain_db",
@@ -100,6 +101,7 @@ TRIALS = {
     "1 scan in place of 3": Trial(replace(AS_IT_IS, n_scans=1)),
     "6 scans": Trial(replace(AS_IT_IS, n_scans=6)),
     "loss in decibels": Trial(loss=partial(gain_loss, shape_weight=0)),
+    "loss in decibels, and of the shape": Trial(loss=gain_loss),
     "loss not relative to the target": Trial(loss=absolute_loss),
     "21 frames a second in place of 43": Trial(network=HalfRate),
     "2 frames of lookahead": Trial(network=Lookahead),
@@ -184,9 +186,11 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def table(made: list[dict[str, str]]) -> str:
-    """Return the trials as a Markdown table."""
+    """Return the trials as a Markdown table; what older ones were not measured by is left empty."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(row[name] for name in COLUMNS) + " |" for row in made])
+    return "\n".join(
+        lines + ["| " + " | ".join(row.get(name, "") for name in COLUMNS) + " |" for row in made]
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
