@@ -49,7 +49,7 @@ def test_the_learned_word_has_its_share() -> None:
     assert presence(sure(256), AT_THE_LEVEL, 0 * certain) == pytest.approx(1 - LEARNED_SHARE, abs=TOLERANCE)
 
 
-@pytest.mark.parametrize(("surely", "share"), [(0.0, 0.0), (0.5, HEDGE), (0.9, 0.36 * HEDGE), (1.0, 0.0)])
+@pytest.mark.parametrize(("surely", "share"), [(0.0, 0.0), (1 / 3, HEDGE), (0.8, 0.216 * HEDGE), (1.0, 0.0)])
 def test_an_unsure_stem_keeps_a_little_of_the_mixture(surely: float, share: float) -> None:
     gains = torch.tensor([0.0, 0.3, 1.0]).view(1, 1, 1, 3)
     kept = hedged(gains, torch.full((1, 1, 1, 1), surely)).flatten()
