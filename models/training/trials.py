@@ -108,8 +108,6 @@ TRIALS = {
     "queries at the bottom too": Trial(network=Modulated),
     "all classes as often": Trial(pool=EvenPool),
     "10 queries an example in place of 5": Trial(n_queries=10),
-    "loss in decibels, by power alone": Trial(loss=partial(gain_loss, powers=(2,), shape_weight=0)),
-    "5 examples a step in place of 10": Trial(n_examples=5),
 }
 
 
