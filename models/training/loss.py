@@ -1,7 +1,6 @@
 """What training minimises: the error of the gain where it is heard, and of presence where it is asked."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -15,19 +14,18 @@ SILENT, TINY = 1e-3, 1e-4
 """Share of the mixture's power under which a target is not there in these frames."""
 NOTHING = 1e-12
 """Keeps 0 / 0 out of the likeness."""
+POWERS = (1, 2)
 ABSENT_WEIGHT = 0.5
 SHAPE_WEIGHT = 1.0
 PRESENCE_WEIGHT = 0.3
 
 
-def gain_loss(
-    gains: Tensor, batch: Batch, powers: Sequence[int] = (1, 2), shape_weight: float = SHAPE_WEIGHT
-) -> Tensor:
+def gain_loss(gains: Tensor, batch: Batch, shape_weight: float = SHAPE_WEIGHT) -> Tensor:
     """Return how loud the errors of the gains are, log(1 + error / floor) / 2, and how wrong their shape.
 
     So 3 dB less error are worth as much for a target that is heard well already as for one that is hardly
     heard, as in a mean of SI-SDR.  (A soft threshold under the logarithm: mixture-invariant training,
-    NeurIPS 2020.)  Bands weigh by each of `powers` of their magnitude in turn.
+    NeurIPS 2020.)  Bands weigh by each of `POWERS` of their magnitude in turn.
 
     Silence has no more error than the target's own power, but SI-SDR counts what is left of a target that
     came out too quiet; so the shape counts beside the error, `shape_weight` as much.
@@ -36,11 +34,11 @@ def gain_loss(
     """
     error = (gains - batch.gains) ** 2
     losses = torch.zeros_like(batch.asked)
-    for power in powers:
+    for power in POWERS:
         size = heard(batch.gains**2, batch, power)
         there = (batch.asked > 0) & (size > SILENT)
         floor = torch.where(there, FLOOR * size + TINY, ABSENT_FLOOR)
-        losses = losses + torch.log1p(heard(error, batch, power) / floor) / (2 * len(powers))
+        losses = losses + torch.log1p(heard(error, batch, power) / floor) / (2 * len(POWERS))
     there = (batch.asked > 0) & (heard(batch.gains**2, batch, 2) > SILENT)
     return of_queries(losses + shape_weight * there * shape_loss(likeness(gains, batch)), batch)
 

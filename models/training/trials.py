@@ -38,7 +38,7 @@ from soundlasso.models.training.variants import HalfRate, Lookahead, Modulated
 
 MADE = Path(__file__).with_name("trials.csv")
 """The trials that the network was chosen by, as they are kept with the code."""
-N_FRAMES, RATE = 64, 2e-3
+N_EXAMPLES, N_FRAMES, RATE = 10, 64, 2e-3
 MEASURED_QUERIES = 5
 CEILING_SCENES = 100
 SMALLEST = 0.05
@@ -90,7 +90,6 @@ class Trial:
     network: type[Lariat] = Lariat
     loss: Callable[[Tensor, Batch], Tensor] = relative_loss
     pool: type[Pool] = Pool
-    n_examples: int = 10
     n_queries: int = 5
 
 
@@ -124,7 +123,7 @@ def learn(trial: Trial, cache: Cache, minutes: float, pause: Path, short: bool =
             time.sleep(1)
         course.network.train()
         course.set_rate(RATE * min(1.0, 4 * (1 - used_s / allowed_s)))  # the last quarter cools
-        batch = pool.draw(trial.n_examples, N_FRAMES)
+        batch = pool.draw(N_EXAMPLES, N_FRAMES)
         course.learn(step_loss(course.network, batch, trial.loss, short))
     return {
         "steps": float(course.step),
