@@ -73,7 +73,7 @@ class _Run:
         if trusted is not None:
             self._progress(Event("skipped", self._mix))
             return RenderResult.from_manifest(trusted, self._plan.manifest, self._plan.mix.path)
-        check_existing(self._plan, anew=True)
+        check_existing(self._plan, anew=True)  # before minutes of work, not after them
         check_space(self._plan.space)
         self._notes = read_source_notes(self._plan.mix)
         started_s = time.monotonic()

@@ -75,9 +75,7 @@ def test_a_changed_query_gives_what_a_fresh_stream_gives(lariat: Separator) -> N
     fresh = SeparationStream(lariat, "a voice", RATE, 1, gate=False)
     late = stream_with_change(changed, audio, {"queries": ["a voice"]}, RATE)
     expected = fresh.process(audio)[0]
-    forgotten = (
-        3 * RATE // 2
-    )  # 15 times the 0.1 s in which the presence of the query before fades by a factor of e
+    forgotten = 3 * RATE // 2  # presence of the query before fades by a factor of e in 0.1 s
     settled = RATE + changed.latency_samples + forgotten
     assert np.abs(late[:, settled:] - expected[:, settled:]).max() <= 1e-6
 
