@@ -158,7 +158,8 @@ class ConvNorm(nn.Module):
         return functional.relu(self.norm(self.conv(x)))
 
 
-def _halve(inputs: int, outputs: int) -> ConvNorm:
+def halve(inputs: int, outputs: int) -> ConvNorm:
+    """Return a layer that leaves half as many bands."""
     return ConvNorm(nn.Conv2d(inputs, outputs, (1, 4), stride=(1, 2), padding=(0, 1), bias=False))
 
 
@@ -191,7 +192,7 @@ class Lariat(nn.Module):
         self.config = config
         channels = config.channels
         inputs = (2, *channels[:-1])
-        self.down = nn.ModuleList(_halve(i, c) for i, c in zip(inputs, channels, strict=True))
+        self.down = nn.ModuleList(halve(i, c) for i, c in zip(inputs, channels, strict=True))
         self.encode = nn.ModuleList(CausalConv(c) for c in channels)
         self.squeeze = nn.Linear(channels[-1] * config.narrow, config.bottom)
         self.scans = nn.ModuleList(Scan(config.bottom) for _ in range(config.n_scans))
@@ -226,13 +227,16 @@ class Lariat(nn.Module):
 
     def fall(self, features: Tensor) -> list[Tensor]:
         """Return what each level hears, the mixture itself first.  Shape: (B, channels, T, W) each."""
-        n_batch, n_frames, n_bands = features.shape
-        place = self.get_buffer("position").expand(n_batch, 1, n_frames, n_bands)
-        heard = torch.cat([(features + CENTRE)[:, None], place], 1)
-        levels = [heard.contiguous(memory_format=torch.channels_last)]
+        levels = [self.planes(features).contiguous(memory_format=torch.channels_last)]
         for down, encode in zip(self.down, self.encode, strict=True):
             levels.append(encode(down(levels[-1])))
         return levels
+
+    def planes(self, features: Tensor) -> Tensor:
+        """Lay each band's place beside what is heard.  Shape: (B, T, F) -> (B, 2, T, F)."""
+        n_batch, n_frames, n_bands = features.shape
+        place = self.get_buffer("position").expand(n_batch, 1, n_frames, n_bands)
+        return torch.cat([(features + CENTRE)[:, None], place], 1)
 
     def recur(self, lowest: Tensor) -> Tensor:
         """Remember at the bottom.  Shape: (B, channels, T, W) -> (T, B, d)."""

@@ -68,5 +68,8 @@ def test_a_run_that_was_not_cooled_has_no_cooled_weights(ready: Path, tmp_path: 
 
 def test_trials_are_told_once_there_are_some() -> None:
     row = dict.fromkeys(pack.trials.COLUMNS, "1.5") | {"trial": "as it is"}
-    assert pack.tried([]) == ""
-    assert "## Trials" in pack.tried([row]) and "| as it is | 1.5 |" in pack.tried([row])
+    phases = dict.fromkeys(pack.phase_trial.COLUMNS, "2.5") | {"trial": "a phase residual"}
+    assert pack.tried([], []) == ""
+    assert "## Trials" in pack.tried([row], []) and "| as it is | 1.5 |" in pack.tried([row], [])
+    assert "### A phase residual" not in pack.tried([row], [])
+    assert pack.tried([row], [phases]).endswith("| a phase residual | 2.5 | 2.5 | 2.5 | 2.5 |\n")

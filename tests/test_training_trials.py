@@ -1,6 +1,5 @@
 """Tests of trials: what each variant of the network changes, and the table that is made once."""
 
-import itertools
 from collections import Counter
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from soundlasso.dsp.bands import band_edges
 from soundlasso.models.lariat import Lariat, LariatConfig
 from soundlasso.models.training import trials
 from soundlasso.models.training.bank import Bank
@@ -20,7 +18,6 @@ from tests.training_material import make_cache
 
 SMALL = LariatConfig(channels=(4, 4, 4, 4), n_maps=4, bottom=8, n_scans=1, query_hidden=8, presence=True)
 ROUNDING = 1e-5
-CEILING_DB = 1e-3  # of sums in another order
 
 
 def pair(variant: type[Lariat]) -> tuple[Lariat, Lariat]:
@@ -97,25 +94,6 @@ def test_the_absolute_loss_counts_loud_targets_most():
         assert trials.absolute_loss(gains, batch) == 0
         losses.append(float(trials.absolute_loss(gains / 2, batch)))
     assert losses[0] == pytest.approx(64 * losses[1])
-
-
-def test_ceilings_are_those_of_a_slow_loop():
-    rng = np.random.default_rng(3)
-    mixture, source = (rng.standard_normal((2, 3, 2049)) + 1j * rng.standard_normal((2, 3, 2049))).astype(
-        np.complex64
-    )
-    edges, wanted = band_edges(), []
-    for whole in (False, True):
-        stem = np.zeros_like(mixture)
-        for t in range(3):
-            for lo, hi in itertools.pairwise(edges):
-                x, s = mixture[t, lo:hi], source[t, lo:hi]
-                gain = np.vdot(x, s) / np.vdot(x, x).real
-                factor = min(abs(gain), 1) * gain / abs(gain) if whole else min(max(gain.real, 0), 1)
-                stem[t, lo:hi] = factor * x
-        error = np.sum(np.abs(source - stem) ** 2) / np.sum(np.abs(source) ** 2)
-        wanted.append(-10 * np.log10(error))
-    assert trials.band_ceilings(source, mixture) == pytest.approx(wanted, abs=CEILING_DB)
 
 
 def test_every_trial_is_made_once(

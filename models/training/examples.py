@@ -60,9 +60,16 @@ def to_bands(power: np.ndarray) -> np.ndarray:
 
 
 def training_example(bank: Bank, chooser: Chooser, rng: random.Random) -> Example:
+    """Draw a mixture and tell of it what training needs."""
+    return describe(*training_sources(bank, chooser, rng))
+
+
+def training_sources(bank: Bank, chooser: Chooser, rng: random.Random) -> tuple[np.ndarray, list[str]]:
     """Draw a mixture and spoil it as the world would: other bodies, rooms, narrow bands.
 
     Levels differ by up to 10 dB either way, seldom by that much.
+
+    Return the sources' spectra, shape (S, T, bins) complex64, and their classes.
     """
     scene: Scene = []
     while not scene:
@@ -74,7 +81,7 @@ def training_example(bank: Bank, chooser: Chooser, rng: random.Random) -> Exampl
     sources *= 10 ** (gain_db / 20) / level
     if rng.random() < MIXTURES_NARROW:
         sources *= band_limit(N_BINS, rng)
-    return describe(sources, [layer.sound for layer in scene])
+    return sources, [layer.sound for layer in scene]
 
 
 def _source(layer: Layer, bank: Bank, rng: random.Random, silent: int) -> np.ndarray:

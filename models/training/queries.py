@@ -179,12 +179,13 @@ def members(group: Group, present: dict[int, int]) -> list[int]:
 
 def make_batch(examples: Sequence[Example], asker: Asker, rng: random.Random, n_frames: int) -> Batch:
     """Crop stored examples and ask for sounds in them."""
-    crops = [_crop(example, rng, n_frames) for example in examples]
+    crops = [crop(example, rng, n_frames) for example in examples]
     mixture, gains, powers, sounds = (torch.from_numpy(np.stack(field)) for field in zip(*crops, strict=True))
     return ask_of(mixture.float(), gains.float() / 255, powers.float(), sounds.numpy(), asker, rng)
 
 
-def _crop(example: Example, rng: random.Random, n_frames: int) -> Example:
+def crop(example: Example, rng: random.Random, n_frames: int) -> Example:
+    """Take some frames of an example, wherever they begin."""
     first = rng.randrange(example.mixture.shape[0] - n_frames + 1)
     span = slice(first, first + n_frames)
     return Example(example.mixture[span], example.gains[:, span], example.powers[:, span], example.sounds)

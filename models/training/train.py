@@ -52,7 +52,11 @@ class Pool:
         if self._drawn % STEPS_PER_SHARD == 0 or len(self._shards) < POOL_SHARDS:
             self._refresh()
         self._drawn += 1
-        return make_batch([self._example() for _ in range(n_examples)], self._asker, self._rng, n_frames)
+        return self.batch([self._example() for _ in range(n_examples)], n_frames)
+
+    def batch(self, examples: list[Example], n_frames: int) -> Batch:
+        """Make a batch of what was drawn."""
+        return make_batch(examples, self._asker, self._rng, n_frames)
 
     def _example(self) -> Example:
         shard = self._rng.choice(self._shards)

@@ -3,15 +3,14 @@
 `python -m soundlasso.models.training.trials` makes the trials that have no row yet in `runs/trials.csv` of
 the cache, and prints the table; it may be stopped at any time.  Length is processor time of one thread, so
 that a busy machine is fair to all.  All are measured on the same held-out mixtures, at 43 frames a second.
-A phase residual is not tried, for shards hold magnitudes: `ceilings` tells what it could bring at most.
+`phase_trial` tries a phase residual, which needs shards with phases.
 """
 
 import argparse
 import csv
-import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,13 +24,11 @@ from soundlasso.models.atomic import replacing
 from soundlasso.models.lariat import Lariat, LariatConfig
 from soundlasso.models.training.bank import Bank
 from soundlasso.models.training.course import Course
-from soundlasso.models.training.examples import LENGTH, spectra, to_bands
 from soundlasso.models.training.loss import gain_loss, heard, of_queries
 from soundlasso.models.training.mix import read_shard, shard_paths
 from soundlasso.models.training.optimisers import Average, make_optimisers
 from soundlasso.models.training.options import cache_option, short_option
 from soundlasso.models.training.queries import Asker, Batch, Words
-from soundlasso.models.training.scenes import Chooser, training_scene
 from soundlasso.models.training.storage import Cache
 from soundlasso.models.training.train import VALIDATION_EXAMPLES, Pool, fixed_batches, measure, step_loss
 from soundlasso.models.training.variants import HalfRate, Lookahead, Modulated
@@ -40,7 +37,6 @@ MADE = Path(__file__).with_name("trials.csv")
 """The trials that the network was chosen by, as they are kept with the code."""
 N_EXAMPLES, N_FRAMES, RATE = 10, 64, 2e-3
 MEASURED_QUERIES = 5
-CEILING_SCENES = 100
 SMALLEST = 0.05
 """Share of the mixture under which a target's error no longer counts relative to the target."""
 COLUMNS: Sequence[str] = (
@@ -110,13 +106,11 @@ TRIALS = {
 }
 
 
-def learn(trial: Trial, cache: Cache, minutes: float, pause: Path, short: bool = False) -> dict[str, float]:
-    """Make one trial and return its figures."""
+def learn(trial: Trial, pool: Pool, folder: Path, minutes: float, pause: Path, short: bool = False) -> Course:
+    """Learn what a pool holds from chance, for minutes of processor time, and return where that led."""
     torch.manual_seed(0)
-    words, sounds = Words(cache), Bank(cache, "train").sounds
-    pool = trial.pool(cache, "train", Asker(words, sounds, trial.n_queries), 0)
     network = trial.network(trial.config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    course = Course(cache.root, network, make_optimisers(network, short=short), Average(network))
+    course = Course(folder, network, make_optimisers(network, short=short), Average(network))
     began, allowed_s = time.process_time(), 60 * minutes
     while (used_s := time.process_time() - began) < allowed_s:
         while pause.exists():
@@ -125,6 +119,14 @@ def learn(trial: Trial, cache: Cache, minutes: float, pause: Path, short: bool =
         course.set_rate(RATE * min(1.0, 4 * (1 - used_s / allowed_s)))  # the last quarter cools
         batch = pool.draw(N_EXAMPLES, N_FRAMES)
         course.learn(step_loss(course.network, batch, trial.loss, short))
+    return course
+
+
+def make(trial: Trial, cache: Cache, minutes: float, pause: Path, short: bool = False) -> dict[str, float]:
+    """Make one trial and return its figures."""
+    words, sounds = Words(cache), Bank(cache, "train").sounds
+    pool = trial.pool(cache, "train", Asker(words, sounds, trial.n_queries), 0)
+    course = learn(trial, pool, cache.root, minutes, pause, short)
     return {
         "steps": float(course.step),
         **figures(course.average.network, cache, Asker(words, sounds, MEASURED_QUERIES)),
@@ -143,37 +145,6 @@ def figures(network: Lariat, cache: Cache, asker: Asker) -> dict[str, float]:
     return found
 
 
-def ceilings(cache: Cache) -> tuple[float, float]:
-    """Return the SDR (dB) that the ideal gain of every band reaches, and the ideal complex one.
-
-    The second is what a phase residual per band could bring at most.
-    """
-    bank, rng = Bank(cache, "valid"), random.Random(0)
-    chooser = Chooser(bank, rng)
-    reached: list[tuple[float, float]] = []
-    while len(reached) < CEILING_SCENES:
-        scene = training_scene(bank, chooser, rng, LENGTH)
-        if len(scene) < 2:
-            continue
-        sources = spectra(np.stack([layer.render(LENGTH) for layer in scene]))
-        sources /= np.sqrt(np.mean(np.abs(sources) ** 2, axis=(1, 2), keepdims=True)) + 1e-9
-        reached.append(band_ceilings(sources[0], sources.sum(0)))
-    real, turned = np.mean(reached, axis=0)
-    return float(real), float(turned)
-
-
-def band_ceilings(source: np.ndarray, mixture: np.ndarray) -> tuple[float, float]:
-    """Return the same for one source.  Shape: (T, bins) complex each."""
-    power = to_bands(np.abs(mixture) ** 2) + 1e-12
-    wanted = to_bands(source * mixture.conj()) / power
-    whole = np.sum(np.abs(source) ** 2)
-    reached = []
-    for size in (wanted.real, np.abs(wanted)):
-        gain = np.clip(size, 0, 1)
-        reached.append(-10 * np.log10(1 + np.sum(power * gain * (gain - 2 * size)) / whole))
-    return float(reached[0]), float(reached[1])
-
-
 def rows(path: Path) -> list[dict[str, str]]:
     """Read the trials made so far."""
     if not path.exists():
@@ -182,56 +153,54 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def table(made: list[dict[str, str]]) -> str:
+def table(made: list[dict[str, str]], columns: Sequence[str] = COLUMNS) -> str:
     """Return the trials as a Markdown table; what older ones were not measured by is left empty."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     return "\n".join(
-        lines + ["| " + " | ".join(row.get(name, "") for name in COLUMNS) + " |" for row in made]
+        lines + ["| " + " | ".join(row.get(name, "") for name in columns) + " |" for row in made]
     )
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Make what trials are missing, some at once, then print all."""
-    parser = argparse.ArgumentParser(prog="trials", description=__doc__)
+def make_missing(
+    trials: Mapping[str, Callable[[], dict[str, float]]], path: Path, columns: Sequence[str], jobs: int
+) -> list[dict[str, str]]:
+    """Make the trials that have no row at `path` yet, some at once, and return the rows of all in order."""
+    made = {row["trial"]: row for row in rows(path)}
+    with ProcessPoolExecutor(jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        todo = {pool.submit(make): name for name, make in trials.items() if name not in made}
+        for future in as_completed(todo):
+            name, found = todo[future], future.result()
+            made[name] = {"trial": name, **{key: f"{found[key]:.5g}" for key in columns[1:]}}
+            keep(path, [made[each] for each in trials if each in made], columns)
+            print(table([made[name]], columns).splitlines()[-1], flush=True)
+    return [made[each] for each in trials if each in made]
+
+
+def keep(path: Path, made: list[dict[str, str]], columns: Sequence[str]) -> None:
+    """Write the trials, whole or not at all."""
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(made)
+
+
+def trial_options(name: str, doc: str | None) -> argparse.ArgumentParser:
+    """Return the options that all trials have."""
+    parser = argparse.ArgumentParser(prog=name, description=doc)
     cache_option(parser)
     parser.add_argument("--minutes", type=float, default=20.0, help="of processor time each (default: 20)")
     short_option(parser)
-    parser.add_argument(
-        "--ceilings", action="store_true", help="also print what a phase residual could bring"
-    )
     parser.add_argument("--jobs", type=int, default=1, help="trials at once, a thread each (default: 1)")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Make what trials are missing, then print all."""
+    options = trial_options("trials", __doc__).parse_args(arguments)
     cache = Cache.open(options.cache)
-    path = cache.room("runs") / "trials.csv"
-    made = {row["trial"]: row for row in rows(path)}
-    learning = (options.minutes, cache.room("runs") / "pause", options.short)
-    with ProcessPoolExecutor(options.jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        todo = {
-            pool.submit(learn, trial, cache, *learning): name
-            for name, trial in TRIALS.items()
-            if name not in made
-        }
-        for future in as_completed(todo):
-            name, found = todo[future], future.result()
-            made[name] = {"trial": name, **{key: f"{found[key]:.5g}" for key in COLUMNS[1:]}}
-            keep(path, in_order(made))
-            print(table([made[name]]).splitlines()[-1], flush=True)
-    print(table(in_order(made)))
-    if options.ceilings:
-        print("ideal gain of every band: {:.1f} dB; with its ideal phase: {:.1f} dB".format(*ceilings(cache)))
-
-
-def in_order(made: dict[str, dict[str, str]]) -> list[dict[str, str]]:
-    """Return the rows as `TRIALS` has them, whichever ended first."""
-    return [made[name] for name in TRIALS if name in made]
-
-
-def keep(path: Path, made: list[dict[str, str]]) -> None:
-    """Write the trials, whole or not at all."""
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(made)
+    learning = (cache, options.minutes, cache.room("runs") / "pause", options.short)
+    todo = {name: partial(make, trial, *learning) for name, trial in TRIALS.items()}
+    print(table(make_missing(todo, cache.room("runs") / "trials.csv", COLUMNS, options.jobs)))
 
 
 if __name__ == "__main__":
