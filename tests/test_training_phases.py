@@ -26,6 +26,7 @@ from soundlasso.models.training.phases import (
 )
 from soundlasso.models.training.queries import Asker, Words, make_batch
 from soundlasso.models.training.storage import SAMPLE_RATE, Cache
+from soundlasso.models.training.train import step_loss
 from soundlasso.models.training.variants import PhaseTurning, Turning, Unturned, complex_gains
 from tests.training_material import make_cache
 
@@ -174,6 +175,26 @@ def test_the_loss_is_least_for_the_right_direction(cache: Cache):
     )
     assert least < 0.05
     assert least < unturned < worse
+
+
+def test_a_turn_that_can_be_heard_is_learned(cache: Cache):
+    """Everything is a quarter turn off, whatever sounds: the trial can show a gain where there is one."""
+    asker = Asker(Words(cache), Bank(cache, "train").sounds, 4)
+    batch = phase_batch([describe_phases(noise(2, 16, 2049), ["dog", "rain"])], asker, random.Random(0), 16)
+    real, _ = batch.gains.chunk(2, -1)
+    batch = batch._replace(gains=torch.cat([torch.zeros_like(real), real.clamp(0, 1)], -1))
+    reached = []
+    for kind in (Unturned, Turning):
+        torch.manual_seed(0)
+        network = kind(SMALL)
+        optimiser = torch.optim.Adam(network.parameters(), 0.02)
+        for _ in range(60):
+            optimiser.zero_grad()
+            loss = step_loss(network, batch, phase_trial.complex_loss)
+            loss.backward()
+            optimiser.step()
+        reached.append(loss.item())
+    assert reached[1] < 0.7 * reached[0]
 
 
 @pytest.fixture(scope="module")
