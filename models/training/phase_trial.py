@@ -64,19 +64,18 @@ def complex_loss(outputs: Tensor, batch: Batch) -> Tensor:
     return gain_loss(complex_gains(outputs), batch._replace(features=torch.cat([magnitudes, magnitudes], -1)))
 
 
-def trial(network: type[Lariat]) -> Trial:
+def trial_of(network: type[Lariat]) -> Trial:
     """Return the trial of one kind of network."""
     return Trial(network=network, loss=complex_loss, pool=PhasePool)
 
 
 TRIALS = {
-    "no phase residual": trial(Unturned),
-    "a phase residual": trial(Turning),
-    "a phase residual that hears phases": trial(PhaseTurning),
+    "no phase residual": trial_of(Unturned),
+    "a phase residual": trial_of(Turning),
+    "a phase residual that hears phases": trial_of(PhaseTurning),
 }
-
-
 CEILINGS = {"ideal gains": False, "ideal gains and directions": True}
+"""What nothing of this kind can exceed, without directions and with them."""
 
 
 def mix_shard(path: Path, cache: Cache) -> None:
