@@ -37,7 +37,7 @@ from soundlasso.models.training.queries import (
     running_level_db,
     there,
 )
-from soundlasso.models.training.scenes import MAX_LAYERS, Chooser, Layer, band, training_scene
+from soundlasso.models.training.scenes import MAX_LAYERS, Chooser, band, training_scene
 from soundlasso.models.training.storage import SAMPLE_RATE, TOGETHER, Cache, Clip, to_int16, write_shelf
 from soundlasso.models.training.vocabulary import GROUPS, NUMBER, SOUNDS, SPEECH, alike, confusable
 from tests.training_material import LOOSE, PIECES, make_cache
@@ -114,28 +114,6 @@ def test_scenes_have_one_to_five_layers_of_known_classes(bank: Bank):
     assert {1, 2, 3, 4} <= {len(scene) for scene in scenes}
     assert {layer.sound for scene in scenes for layer in scene} == set(bank.sounds)
     assert any(len(layer.tracks) == 2 for scene in scenes for layer in scene)
-
-
-def test_half_of_the_speech_over_effects_is_through_what_people_talk_through(bank: Bank):
-    rng = random.Random(0)
-    chooser = Chooser(bank, rng)
-    assert {chooser.noise() for _ in range(20)} == {"rain"}  # the only noise of this bank
-    silent = copy.copy(bank)
-    silent.sounds = [sound for sound in bank.sounds if sound != "rain"]
-    effects = {Chooser(silent, rng).noise() for _ in range(50)}
-    assert {"dog", "bell"} <= effects and not effects & set(SPEECH)
-
-
-def test_voices_never_hiss(bank: Bank, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(examples, "NARROW", 1.0)
-    heard: dict[tuple[str, float], np.ndarray] = {}
-    for sound in ("speech_male", "piano"):
-        layer = Layer(sound, (bank.track(sound, LENGTH, random.Random(0)),))
-        for often in (0.0, 1.0):
-            monkeypatch.setattr(examples, "HISSES", often)
-            heard[sound, often] = examples.spoilt(layer, bank, random.Random(1), 0)
-    assert np.array_equal(heard["speech_male", 0.0], heard["speech_male", 1.0])
-    assert not np.array_equal(heard["piano", 0.0], heard["piano", 1.0])
 
 
 def test_some_voices_over_music_sing_where_there_are_singers(bank: Bank):

@@ -34,7 +34,7 @@ NARROW, EFFECTS_NARROW, MIXTURES_NARROW = 0.2, 0.35, 0.2
 """How often sources and whole mixtures come through something narrow: most recorded speech is, effects of old
 games are, and neither should tell the one from the other."""
 HISSES = 0.5
-"""How often what is narrow has the noise of 8 bits, too; never voices, which people want without it."""
+"""How often what is narrow has the noise of 8 bits, too."""
 BEGINS, START = 0.3, (OVERLAP - 1) * HOP_SAMPLES
 """How often an example begins as a stream does, with frames that are only partly filled, and for how long."""
 _HANN = Hann(HOP_SAMPLES)
@@ -75,7 +75,7 @@ def training_sources(bank: Bank, chooser: Chooser, rng: random.Random) -> tuple[
     while not scene:
         scene = training_scene(bank, chooser, rng, LENGTH)
     silent = START if rng.random() < BEGINS else 0
-    sources = np.stack([spoilt(layer, bank, rng, silent) for layer in scene])  # (S, T, bins)
+    sources = np.stack([_source(layer, bank, rng, silent) for layer in scene])  # (S, T, bins)
     level = np.sqrt(np.mean(np.abs(sources) ** 2, axis=(1, 2), keepdims=True)) + 1e-9
     gain_db = np.array([rng.triangular(-10, 10) for _ in scene], np.float32)[:, None, None]
     sources *= 10 ** (gain_db / 20) / level
@@ -84,13 +84,13 @@ def training_sources(bank: Bank, chooser: Chooser, rng: random.Random) -> tuple[
     return sources, [layer.sound for layer in scene]
 
 
-def spoilt(layer: Layer, bank: Bank, rng: random.Random, silent: int) -> np.ndarray:
+def _source(layer: Layer, bank: Bank, rng: random.Random, silent: int) -> np.ndarray:
     """Render one source as it might sound elsewhere, silent at first.  Shape: (T, bins) complex64."""
-    effect, voice = layer.sound not in OF_A_SIZE, layer.sound in SPEECH
+    effect = layer.sound not in OF_A_SIZE
     narrow = rng.random() < (EFFECTS_NARROW if effect else NARROW)
     audio = another(layer.render(LENGTH), rng)
     audio = room(audio, rng) if rng.random() < 0.3 else audio
-    audio = hiss(audio, rng) if narrow and not voice and rng.random() < HISSES else audio
+    audio = hiss(audio, rng) if narrow and rng.random() < HISSES else audio
     audio[:silent] = 0
     source = spectra(audio)
     if effect and rng.random() < EFFECTS_BRIGHTENED:

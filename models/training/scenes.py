@@ -10,7 +10,6 @@ from soundlasso.models.training.bank import Bank, Placement, Take, Track
 from soundlasso.models.training.vocabulary import (
     DRUM_PIECES,
     MUSICAL,
-    NOISES,
     NUMBER,
     SPEECH,
     WANTED_EFFECTS,
@@ -82,7 +81,6 @@ class Chooser:
         self._wanted_music = [s for s in WANTED_MUSIC if s in have]
         self._effects = sorted(have - MUSICAL - set(SPEECH) - {"music"})
         self._wanted_effects = [s for s in WANTED_EFFECTS if s in have]
-        self._noises = [s for s in NOISES if s in have]
         if not (self._speech and self._music and self._effects):
             raise ValueError(f"a bank needs speech, music and effects; this one has {sorted(have)!r}")
 
@@ -105,10 +103,6 @@ class Chooser:
             return self._rng.choice(self._wanted_effects)
         sound = self._rng.choice(self._effects)
         return self._rng.choice(self._effects) if sound in DRUM_PIECES else sound
-
-    def noise(self) -> str:
-        """Draw what people talk through, or any effect."""
-        return self._rng.choice(self._noises) if self._noises else self.effect()
 
     def anything(self) -> str:
         """Draw any class."""
@@ -137,8 +131,7 @@ def training_scene(bank: Bank, chooser: Chooser, rng: random.Random, length: int
     elif kind < 0.5 and "music" in bank.by_sound:
         scene, over = [Layer("music", (bank.track("music", length, rng, rate()),))], rng.random() < 0.8
     elif kind < 0.66:
-        choose = chooser.noise if rng.random() < 0.5 else chooser.effect
-        scene, over = loose(bank, rng, length, choose, count, any_size), True
+        scene, over = loose(bank, rng, length, chooser.effect, count, any_size), True
     else:
         choose, size = (chooser.effect, any_size) if rng.random() < 0.7 else (chooser.anything, rate)
         scene, over = loose(bank, rng, length, choose, count, size), False

@@ -219,9 +219,7 @@ def sonar(rng: Rng, n: int) -> Wave:
 
 
 def radio_static(rng: Rng, n: int) -> Wave:
-    """Play noise and crackle between stations, or the even noise of a tape or a fan."""
-    if rng.random() < 0.5:
-        return coloured(rng, n, 30, rng.uniform(4000, 18000), rng.uniform(0, 6))
+    """Play noise and crackle between stations."""
     noise = coloured(rng, n, 100, rng.uniform(3000, 12000)) * wander(rng, n, 3, 0.3, 1)
     crackle = scattered(rng, n, rng.uniform(2, 40), lambda r: burst(r, 0.01, 300, 8000), 20)
     whistle = tone(wander(rng, n, 2, 300, 4000), [1])

@@ -130,11 +130,6 @@ WANTED_EFFECTS = (
     "gunshot", "train", "door", "machine_hum",
 )  # fmt: skip
 """What people ask for most; drawn more often than the rest."""
-NOISES = (
-    "wind", "wind", "traffic", "traffic", "rain", "car_engine", "truck_bus", "train", "machine_hum",
-    "vacuum_appliance", "crowd_chatter", "radio_static", "radio_static", "typing", "waterfall", "sea_waves",
-)  # fmt: skip
-"""What people talk through, and want to be rid of."""
 
 GROUPS = {
     "music": Group(
