@@ -16,7 +16,7 @@ from soundlasso.models.training import phase_trial
 from soundlasso.models.training.bank import Bank
 from soundlasso.models.training.examples import HOP_SAMPLES, describe
 from soundlasso.models.training.lists import Question, TestMixture
-from soundlasso.models.training.mix import make_shard, read_shard
+from soundlasso.models.training.mix import read_shard
 from soundlasso.models.training.phases import (
     STEPS,
     advance,
@@ -28,7 +28,7 @@ from soundlasso.models.training.phases import (
 from soundlasso.models.training.queries import Asker, Words, make_batch
 from soundlasso.models.training.storage import SAMPLE_RATE, Cache
 from soundlasso.models.training.train import step_loss
-from soundlasso.models.training.variants import PhaseTurning, Turning, Unturned, complex_gains
+from soundlasso.models.training.variants import OfMagnitudes, PhaseTurning, Turning, complex_gains
 from tests.training_material import make_cache
 
 SMALL = LariatConfig(channels=(4, 4, 4, 4), n_maps=4, bottom=8, n_scans=1, query_hidden=8, presence=True)
@@ -38,9 +38,7 @@ STEADY = 0.02  # of a turn; a tone's mirror image at negative frequencies leaks 
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
-    cache = make_cache(tmp_path_factory.mktemp("phases"))
-    make_shard(cache, "train", 4)
-    return cache
+    return make_cache(tmp_path_factory.mktemp("phases"))
 
 
 def noise(*shape: int, seed: int = 3) -> np.ndarray:
@@ -118,7 +116,7 @@ def heard() -> tuple[torch.Tensor, torch.Tensor]:
 @torch.no_grad()
 def test_a_network_that_does_not_turn_is_the_plain_one():
     torch.manual_seed(0)
-    network, (features, queries) = Unturned(SMALL).eval(), heard()
+    network, (features, queries) = OfMagnitudes(SMALL).eval(), heard()
     plain = Lariat(SMALL).eval()
     plain.load_state_dict(network.state_dict())
     for found, wanted in zip(
@@ -146,7 +144,9 @@ def test_gains_of_a_network_that_turns_come_as_from_the_plain_one():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("network", "hears"), [(Unturned, False), (Turning, False), (PhaseTurning, True)])
+@pytest.mark.parametrize(
+    ("network", "hears"), [(OfMagnitudes, False), (Turning, False), (PhaseTurning, True)]
+)
 def test_only_one_network_hears_phases(network: type[Lariat], hears: bool):
     torch.manual_seed(0)
     features, queries = heard()
@@ -185,7 +185,7 @@ def test_a_turn_that_can_be_heard_is_learned(cache: Cache):
     real, _ = batch.gains.chunk(2, -1)
     batch = batch._replace(gains=torch.cat([torch.zeros_like(real), real.clamp(0, 1)], -1))
     reached = []
-    for kind in (Unturned, Turning):
+    for kind in (OfMagnitudes, Turning):
         torch.manual_seed(0)
         network = kind(SMALL)
         optimiser, losses = torch.optim.Adam(network.parameters(), 0.02), []

@@ -34,7 +34,7 @@ from soundlasso.models.training.scenes import Chooser
 from soundlasso.models.training.storage import Cache
 from soundlasso.models.training.train import Pool
 from soundlasso.models.training.trials import Trial, learn, make_missing, table, trial_options
-from soundlasso.models.training.variants import PhaseTurning, Turning, Unturned, complex_gains
+from soundlasso.models.training.variants import OfMagnitudes, PhaseTurning, Turning, complex_gains
 
 MADE = Path(__file__).with_name("phase_trial.csv")
 """The trials as they are kept with the code."""
@@ -70,7 +70,7 @@ def trial_of(network: type[Lariat]) -> Trial:
 
 
 TRIALS = {
-    "no phase residual": trial_of(Unturned),
+    "no phase residual": trial_of(OfMagnitudes),
     "a phase residual": trial_of(Turning),
     "a phase residual that hears phases": trial_of(PhaseTurning),
 }
@@ -156,14 +156,15 @@ def improvements(mixture: TestMixture, gains: Tensor) -> np.ndarray:
 
     Shape: (Q, T, 2F) -> (Q, 2).
     """
-    heard = mixture.stems.sum(0)
+    heard, bands = mixture.stems.sum(0), BandMap(N_BINS)
+    spectrum = spectra(heard)
+    wanted = [mixture.stems[list(question.meant)].sum(0) for question in present(mixture)]
     pairs = gains.view(*gains.shape[:-1], 2, N_BANDS)
     sizes = torch.linalg.vector_norm(pairs, dim=-2, keepdim=True)
     found = []
     for each in (pairs, torch.cat([sizes, torch.zeros_like(sizes)], -2)):
-        real, imaginary = BandMap(N_BINS).gains_to_bins(each).unbind(-2)
-        stems = istft(spectra(heard) * torch.complex(real, imaginary), HOP_SAMPLES, len(heard)).numpy()
-        wanted = [mixture.stems[list(question.meant)].sum(0) for question in present(mixture)]
+        real, imaginary = bands.gains_to_bins(each).unbind(-2)
+        stems = istft(spectrum * torch.complex(real, imaginary), HOP_SAMPLES, len(heard)).numpy()
         found.append([si_sdr_improvement(w, stem, heard) for w, stem in zip(wanted, stems, strict=True)])
     return np.asarray(np.clip(np.array(found).T, *CLIP_DB))
 

@@ -56,15 +56,15 @@ class Modulated(Lariat):
         return logits, self.presence(deep.transpose(0, 1), queries)
 
 
-class Unturned(Lariat):
+class OfMagnitudes(Lariat):
     """Hears no phases, though it is given them, and answers with gains only."""
 
-    def forward(self, features: Tensor, queries: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Shape: features (B, T, 3F) as `phases` has them, the rest as `Lariat`."""
-        return super().forward(features[..., :N_BANDS], queries)
+    def planes(self, features: Tensor) -> Tensor:
+        """Take the magnitudes only.  Shape: (B, T, 3F), as `phases` has them -> (B, 2, T, F)."""
+        return super().planes(features[..., :N_BANDS])
 
 
-class Turning(Lariat):
+class Turning(OfMagnitudes):
     """Answers with a phase residual, too: besides each gain a direction, in two parts, as AudioSep does.
 
     That is two more products of the same maps a query.  At first nothing is turned much.
@@ -88,10 +88,6 @@ class Turning(Lariat):
         mixed = mix(maps, weights.reshape(n_batch, 3 * n_queries, -1))
         mixed = mixed.view(n_batch, n_queries, 3, *maps.shape[1:3]).transpose(2, 3).flatten(-2)
         return mixed + self.query_prior(queries)[:, :, None], self.presence(bottom, queries)
-
-    def planes(self, features: Tensor) -> Tensor:
-        """Take the magnitudes only.  Shape: (B, T, 3F) -> (B, 2, T, F)."""
-        return super().planes(features[..., :N_BANDS])
 
 
 class PhaseTurning(Turning):
